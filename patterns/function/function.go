@@ -1,0 +1,288 @@
+package function
+
+import (
+	"strings"
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/patterns/internal/construct"
+	"github.com/serverless-go/cdk/patterns/internal/defaults"
+	"github.com/serverless-go/cdk/patterns/props"
+)
+
+// Props says what a Function runs and how.
+type Props struct {
+	// Entry is the Go main package to build and run: an import path that the
+	// app's module knows (its own or a dependency's), or a folder starting
+	// with "./", "../" or "/". It is built with CGO off, so it must be pure
+	// Go. Set Entry or Code, not both.
+	Entry string
+	// Code is the code for any other runtime, with Runtime and Handler.
+	Code awslambda.Code
+	// Runtime runs Code.
+	//
+	// Default: provided.al2023.
+	Runtime awslambda.Runtime
+	// Handler is the entry point within Code.
+	//
+	// Default: "bootstrap", which is what provided.al2023 starts.
+	Handler string
+
+	// Description says what the function is for.
+	//
+	// Default: none.
+	Description string
+	// Memory is in MB, 128 to 10,240; CPU grows with it, a full one at 1,769.
+	//
+	// Default: 256.
+	Memory int
+	// Timeout is the longest an invocation may take, 1s to 15m.
+	//
+	// Default: 10s.
+	Timeout time.Duration
+	// Environment is what the function finds in its environment. Anybody who
+	// may read the function's configuration reads it too: no secrets.
+	//
+	// Default: empty.
+	Environment map[string]string
+	// EncryptionKey encrypts the environment, the log group and the
+	// dead-letter queue. Its policy must allow CloudWatch Logs to use it.
+	//
+	// Default: keys that AWS owns.
+	EncryptionKey awskms.IKey
+	// Architecture is the processor.
+	//
+	// Default: arm64, which costs a fifth less than x86_64 for the same time.
+	Architecture awslambda.Architecture
+	// LogGroup takes the logs.
+	//
+	// Default: a new one, retained when the stack is destroyed.
+	LogGroup awslogs.ILogGroup
+	// LogRetention is how long a new log group keeps them.
+	//
+	// Default: three months.
+	LogRetention awslogs.RetentionDays
+	// WithoutTracing sends no traces to X-Ray.
+	//
+	// Default: active tracing.
+	WithoutTracing bool
+	// ReservedConcurrency is the most instances that run at a time, taken from
+	// the account's; 0 stops the function.
+	//
+	// Default: none reserved.
+	ReservedConcurrency *int
+	// Alias publishes a version at each deployment and points an alias of
+	// this name at it. Callers are then granted, and call, the alias only.
+	//
+	// Default: no versions, callers call the function itself.
+	Alias string
+
+	// DeadLetterQueue takes the events of asynchronous invocations that failed
+	// three times.
+	//
+	// Default: a new one, encrypted, keeping them for 14 days, retained when
+	// the stack is destroyed.
+	DeadLetterQueue awssqs.IQueue
+	// WithoutDeadLetterQueue makes none, for a function that is only invoked
+	// synchronously or by a queue of its own: it has no events to lose.
+	WithoutDeadLetterQueue bool
+	// Alarms tunes the alarms.
+	//
+	// Default: all are made and notify nobody.
+	Alarms Alarms
+
+	// FunctionProps are the CDK's own props; what they set wins over the
+	// defaults here, but not over Entry, Code, Runtime and Handler.
+	//
+	// Default: none.
+	FunctionProps *awslambda.FunctionProps
+}
+
+// Function is a Lambda function with its role, logs, dead letters and alarms.
+// It can be granted permissions like any principal.
+type Function struct {
+	constructs.Construct
+	lambda      awslambda.IFunction
+	own         awslambda.Function // nil when adopted
+	alias       awslambda.Alias
+	timeout     time.Duration
+	logGroup    awslogs.ILogGroup
+	deadLetters awssqs.IQueue
+	alarms      []awscloudwatch.CfnAlarm
+}
+
+// NewFunction makes a function. It panics with a *[props.Error] when the props
+// are wrong or the Go package does not build.
+func NewFunction(scope constructs.Construct, id string, p *Props) *Function {
+	if p == nil {
+		p = &Props{}
+	}
+	p.check(scope, id)
+	f := &Function{timeout: construct.Or(p.Timeout, 10*time.Second)}
+	code := p.code(scope, id)
+	construct.Init(f, scope, id)
+
+	f.logGroup = p.LogGroup
+	if f.logGroup == nil {
+		f.logGroup = defaults.LogGroup(f, "Logs", p.LogRetention, p.EncryptionKey)
+	}
+	role := awsiam.NewRole(f, jsii.String("Role"), &awsiam.RoleProps{
+		AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
+	})
+	if f.deadLetters = p.DeadLetterQueue; f.deadLetters == nil && !p.WithoutDeadLetterQueue {
+		f.deadLetters = defaults.DeadLetterQueue(f, "DeadLetters", defaults.DeadLetters{Key: p.EncryptionKey})
+	}
+	f.own = awslambda.NewFunction(f, jsii.String("Function"), p.layered(f, code, role))
+	f.lambda = f.own
+	if p.Alias != "" {
+		f.alias = awslambda.NewAlias(f, jsii.String("Alias"), &awslambda.AliasProps{
+			AliasName: &p.Alias,
+			Version:   f.own.CurrentVersion(),
+		})
+	}
+	f.addAlarms(p.Alarms, f.timeout)
+	return f
+}
+
+// Adopt makes a function that already exists usable wherever a pattern takes a
+// *Function. Its role is granted what the patterns need, if the CDK may change
+// it; its environment, time-out, logs and alarms stay its owner's. Environment
+// variables that a pattern would set must be set by the owner.
+func Adopt(scope constructs.Construct, id string, fn awslambda.IFunction) *Function {
+	var c props.Check
+	c.Require(fn != nil, "fn", fn, "a function", "look it up with awslambda.Function_FromFunctionAttributes")
+	c.Panic(scope, id)
+	f := &Function{lambda: fn}
+	construct.Init(f, scope, id)
+	f.own, _ = fn.(awslambda.Function)
+	return f
+}
+
+func (p *Props) check(scope constructs.Construct, id string) {
+	var c props.Check
+	switch {
+	case p.Entry != "" && p.Code != nil:
+		c.Wrong("Entry", p.Entry, "Entry or Code, not both", "leave one out")
+	case p.Entry == "" && p.Code == nil:
+		c.Wrong("Entry", "", "a Go main package, such as \"example.com/shop/functions/cart\"",
+			"set it, or Code for another runtime")
+	case p.Entry != "" && p.Runtime != nil:
+		c.Wrong("Runtime", props.Words("set together with Entry"), "none: Go runs on provided.al2023", "leave Runtime out")
+	case p.Entry != "" && p.Handler != "":
+		c.Wrong("Handler", p.Handler, "none: a Go handler is started as bootstrap", "leave Handler out")
+	}
+	props.Between(&c, "Memory", p.Memory, 128, 10240)
+	props.Between(&c, "Timeout", p.Timeout, time.Second, 15*time.Minute)
+	c.Require(p.Timeout%time.Second == 0, "Timeout", p.Timeout, "whole seconds", "")
+	if n := p.ReservedConcurrency; n != nil {
+		c.Require(*n >= 0, "ReservedConcurrency", *n, "0 or more", "")
+	}
+	c.Require(!strings.HasPrefix(p.Alias, "$"), "Alias", p.Alias, "a name of letters, digits, - and _", "")
+	c.Require(p.LogGroup == nil || p.LogRetention == "", "LogRetention", string(p.LogRetention),
+		"none with LogGroup", "set the retention on the group itself")
+	c.Require(p.DeadLetterQueue == nil || !p.WithoutDeadLetterQueue, "WithoutDeadLetterQueue", true,
+		"false with DeadLetterQueue", "leave one out")
+	c.Nested("Alarms", p.Alarms.Check)
+	c.Panic(scope, id)
+}
+
+func (p *Props) layered(f *Function, code awslambda.Code, role awsiam.IRole) *awslambda.FunctionProps {
+	base := &awslambda.FunctionProps{
+		Architecture:    p.architecture(),
+		DeadLetterQueue: f.deadLetters,
+		Description:     construct.Text(p.Description),
+		Environment:     construct.Map(p.Environment),
+		InitialPolicy: &[]awsiam.PolicyStatement{
+			defaults.Actions{"logs:CreateLogStream", "logs:PutLogEvents"}.On(f.logGroup.LogGroupArn()),
+		},
+		LogGroup:      f.logGroup,
+		LoggingFormat: awslambda.LoggingFormat_JSON,
+		MemorySize:    jsii.Number(construct.Or(p.Memory, 256)),
+		RecursiveLoop: awslambda.RecursiveLoop_TERMINATE,
+		Role:          role,
+		Timeout:       construct.Duration(f.timeout),
+		Tracing:       awslambda.Tracing_ACTIVE,
+	}
+	if p.EncryptionKey != nil {
+		base.EnvironmentEncryption = p.EncryptionKey
+	}
+	if p.WithoutTracing {
+		base.Tracing = awslambda.Tracing_DISABLED
+	}
+	if p.ReservedConcurrency != nil {
+		base.ReservedConcurrentExecutions = jsii.Number(*p.ReservedConcurrency)
+	}
+	if p.Alias != "" {
+		base.CurrentVersionOptions = &awslambda.VersionOptions{RemovalPolicy: awscdk.RemovalPolicy_RETAIN}
+	}
+	runtime := p.Runtime
+	if runtime == nil {
+		runtime = awslambda.Runtime_PROVIDED_AL2023()
+	}
+	return construct.Layer(base, p.FunctionProps, &awslambda.FunctionProps{
+		Code:    code,
+		Handler: jsii.String(construct.Or(p.Handler, "bootstrap")),
+		Runtime: runtime,
+	})
+}
+
+func (p *Props) architecture() awslambda.Architecture {
+	if p.Architecture != nil {
+		return p.Architecture
+	}
+	return awslambda.Architecture_ARM_64()
+}
+
+// Lambda returns the function itself.
+func (f *Function) Lambda() awslambda.IFunction { return f.lambda }
+
+// Target returns what callers invoke: the alias, or the function without one.
+func (f *Function) Target() awslambda.IFunction {
+	if f.alias != nil {
+		return f.alias
+	}
+	return f.lambda
+}
+
+// Role returns the function's role, nil if it was adopted without one.
+func (f *Function) Role() awsiam.IRole { return f.lambda.Role() }
+
+// LogGroup returns the log group, nil if the function was adopted.
+func (f *Function) LogGroup() awslogs.ILogGroup { return f.logGroup }
+
+// DeadLetterQueue returns the queue of failed asynchronous events, or nil.
+func (f *Function) DeadLetterQueue() awssqs.IQueue { return f.deadLetters }
+
+// Timeout returns the longest an invocation takes, 0 if it is not known
+// because the function was adopted.
+func (f *Function) Timeout() time.Duration { return f.timeout }
+
+// GrantPrincipal returns the principal that the function acts as. It makes a
+// Function an awsiam.IGrantable.
+func (f *Function) GrantPrincipal() awsiam.IPrincipal { return f.lambda.GrantPrincipal() }
+
+// GrantInvoke lets the grantee invoke the function through its [Function.Target].
+func (f *Function) GrantInvoke(grantee awsiam.IGrantable) awsiam.Grant {
+	return f.Target().GrantInvoke(grantee.GrantPrincipal())
+}
+
+// AddEnvironment sets an environment variable. It does nothing to a function
+// that was adopted by reference, for the CDK cannot change that.
+func (f *Function) AddEnvironment(key, value string) {
+	if f.own != nil {
+		f.own.AddEnvironment(&key, &value, nil)
+	}
+}
+
+// AddToPolicy allows the actions on the resources.
+func (f *Function) AddToPolicy(actions []string, resources ...*string) {
+	f.lambda.AddToRolePolicy(defaults.Actions(actions).On(resources...))
+}
