@@ -1,10 +1,13 @@
 package function_test
 
 import (
+	"archive/zip"
+	"bytes"
 	"crypto/sha256"
 	"debug/elf"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -30,7 +33,12 @@ func bundled(t *testing.T, entry string) (hash string, bootstrap []byte) {
 }
 
 func TestBundles(t *testing.T) {
-	t.Setenv("XDG_CACHE_HOME", t.TempDir()) // nothing built before may answer
+	goCache, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOCACHE", strings.TrimSpace(string(goCache))) // moves with the next one, and its rebuild takes minutes
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())                 // nothing built before may answer
 	hash, bootstrap := bundled(t, entry)
 	file, err := elf.NewFile(strings.NewReader(string(bootstrap)))
 	if err != nil {
@@ -103,5 +111,64 @@ func TestRejectsEntries(t *testing.T) {
 		stack := cdktest.NewStack(t, cdktest.Context("aws:cdk:bundling-stacks", []string{"**"}))
 		cdktest.Rejects(t, func() { function.NewFunction(stack, "Hello", &function.Props{Entry: entry}) },
 			"Test/Hello", fmt.Sprintf("Entry is %q", entry), want)
+	}
+}
+
+// A module that depends on this one has it in the module cache, where nothing
+// can be written.
+func TestBundlesFromModuleCache(t *testing.T) {
+	proxy, cache, app := t.TempDir(), t.TempDir(), t.TempDir()
+	t.Setenv("GOPROXY", "file://"+filepath.ToSlash(proxy))
+	t.Setenv("GOSUMDB", "off")
+	t.Setenv("GOMODCACHE", cache)
+	t.Cleanup(func() { // what is read-only cannot be removed
+		if out, err := exec.Command("go", "clean", "-modcache").CombinedOutput(); err != nil {
+			t.Errorf("clean: %v\n%s", err, out)
+		}
+	})
+	publish(t, proxy, "example.com/lib", map[string]string{
+		"go.mod":       "module example.com/lib\n\ngo 1.26\n",
+		"cart/main.go": "package main\n\nfunc main() {}\n",
+	})
+	if err := os.WriteFile(filepath.Join(app, "go.mod"), []byte("module shop\n\ngo 1.26\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(app)
+	if out, err := exec.Command("go", "get", "example.com/lib/cart@v1.0.0").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if _, bootstrap := bundled(t, "example.com/lib/cart"); len(bootstrap) == 0 {
+		t.Error("the bootstrap is empty")
+	}
+}
+
+// publish puts version v1.0.0 of a module into a proxy that is a folder
+// (https://go.dev/ref/mod#goproxy-protocol).
+func publish(t *testing.T, proxy, module string, files map[string]string) {
+	t.Helper()
+	dir := filepath.Join(proxy, module, "@v")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var archive bytes.Buffer
+	w := zip.NewWriter(&archive)
+	for name, text := range files {
+		f, err := w.Create(module + "@v1.0.0/" + name)
+		if err == nil {
+			_, err = f.Write([]byte(text))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"v1.0.0.info": `{"Version":"v1.0.0"}`, "v1.0.0.mod": files["go.mod"], "v1.0.0.zip": archive.String(), "list": "v1.0.0\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
-	"github.com/google/go-cmp/cmp"
 )
 
 var update = flag.Bool("update", false, "write the golden files of templates instead of comparing with them")
@@ -57,8 +56,13 @@ func GoldenTemplate(t *testing.T, template Template) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(lines(want), lines(got)); diff != "" {
-		t.Errorf("the template differs from %s (- golden, + now). If that is what you want, run the test with -update.\n%s", file, diff)
+	var was, now any
+	if err := errors.Join(json.Unmarshal(want, &was), json.Unmarshal(got, &now)); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	if lines := difference("", was, now); len(lines) > 0 {
+		t.Errorf("the template differs from %s (- golden, + now). If that is what you want, run the test with -update.\n%s",
+			file, strings.Join(lines, "\n"))
 	}
 }
 
@@ -100,5 +104,3 @@ func drop(template map[string]any, section, entry string) {
 		}
 	}
 }
-
-func lines(b []byte) []string { return strings.Split(string(b), "\n") }

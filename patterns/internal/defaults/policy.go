@@ -27,7 +27,7 @@ func (a Actions) Grant(grantee awsiam.IGrantable, resources ...*string) awsiam.G
 	})
 }
 
-// GrantIf is Grant under conditions.
+// GrantIf is Grant under conditions, as a policy has them: by operator.
 func (a Actions) GrantIf(conditions map[string]any, grantee awsiam.IGrantable, resources ...*string) awsiam.Grant {
 	byOperator := make(map[string]*map[string]any, len(conditions))
 	for operator, c := range conditions {
