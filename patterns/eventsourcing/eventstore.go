@@ -1,0 +1,254 @@
+package eventsourcing
+
+import (
+	"regexp"
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/patterns/alarm"
+	"github.com/serverless-go/cdk/patterns/eventsourcing/schema"
+	"github.com/serverless-go/cdk/patterns/internal/construct"
+	"github.com/serverless-go/cdk/patterns/internal/defaults"
+	"github.com/serverless-go/cdk/patterns/props"
+)
+
+// EventStoreProps says where events are kept and how they leave.
+type EventStoreProps struct {
+	// Source is the EventBridge source of the store's events, 1 to 128 letters,
+	// digits and . - _ /.
+	//
+	// Default: "eventstore." and the construct's id.
+	Source string
+	// EncryptionKey encrypts all that the store makes and wraps the keys of
+	// the subjects.
+	//
+	// Default: a new key, rotated yearly, retained when the stack is destroyed.
+	EncryptionKey awskms.IKey
+
+	// Table is the event table, if it exists already. It must have the keys
+	// that package schema names, the index schema.StreamIndex and a stream of
+	// new images.
+	//
+	// Default: a new one: on demand, point-in-time recovery, deletion
+	// protection, retained when the stack is destroyed, and with a policy that
+	// denies everybody to change or delete an event.
+	Table awsdynamodb.ITableV2
+	// TableProps changes a new table, its billing for one. What the pattern
+	// rests on (keys, index, stream, policy, encryption) cannot be changed.
+	//
+	// Default: none.
+	TableProps *awsdynamodb.TablePropsV2
+	// Payloads is the bucket for payloads too large for an item.
+	//
+	// Default: a new one, private, versioned, retained.
+	Payloads awss3.IBucket
+
+	// Bus takes the events.
+	//
+	// Default: a new one.
+	Bus awsevents.IEventBus
+	// ArchiveRetention is how long the bus's archive keeps events for replay,
+	// in whole days. It costs 0.10 USD a GB taken in and 0.023 USD a GB and
+	// month (us-east-1); the events themselves stay in the table for ever.
+	//
+	// Default: 90 days.
+	ArchiveRetention time.Duration
+
+	// AlarmTopic is told about events that wait in the outbox's dead-letter
+	// queue, and is the default for what is added to the store.
+	//
+	// Default: nobody is told.
+	AlarmTopic awssns.ITopic
+	// OutboxAlarm tunes the alarm of the outbox's dead-letter queue.
+	//
+	// Default: it goes off at the first message.
+	OutboxAlarm alarm.Tuning
+}
+
+// EventStore keeps the events of many streams in one table, for ever and
+// unchanged, and publishes each of them on a bus.
+//
+// Immutability is enforced by IAM twice. Those with [EventStore.GrantAppend]
+// may insert and nothing else: they get dynamodb:PartiQLInsert, which fails on
+// an item that exists, where PutItem would overwrite it. And the table's own
+// policy denies everybody, administrators included, to put, update or delete
+// an item. Personal data is erased all the same, by destroying the key it is
+// encrypted with (see package eventlog).
+//
+// Every event reaches the bus at least once. Should EventBridge refuse one for
+// hours, its position in the table's stream lands in a dead-letter queue whose
+// alarm goes off; the event itself stays in the table.
+//
+// Sources: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-iam.html,
+// https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes.html.
+type EventStore struct {
+	constructs.Construct
+	source     string
+	key        awskms.IKey
+	table      awsdynamodb.ITableV2
+	subjects   awsdynamodb.TableV2
+	payloads   awss3.IBucket
+	bus        awsevents.IEventBus
+	busName    *string // nil when adopted
+	archive    awsevents.CfnArchive
+	outbox     *outbox
+	alarmTopic awssns.ITopic
+	readers    int // of the table's stream
+	tableARN   *string
+	keyARN     *string
+}
+
+// NewEventStore makes an event store. It panics with a *[props.Error] when the
+// props are wrong; nil props are right.
+func NewEventStore(scope constructs.Construct, id string, p *EventStoreProps) *EventStore {
+	if p == nil {
+		p = &EventStoreProps{}
+	}
+	p.check(scope, id)
+	s := &EventStore{source: construct.Or(p.Source, "eventstore."+id), alarmTopic: p.AlarmTopic}
+	construct.Init(s, scope, id)
+
+	if s.key = p.EncryptionKey; s.key == nil {
+		s.key = defaults.Key(s, "Key", "Encrypts the event store "+*s.Node().Path()+".")
+	}
+	s.keyARN = s.key.KeyArn()
+	if s.table = p.Table; s.table == nil {
+		s.table = s.newTable(p.TableProps)
+	}
+	s.tableARN = s.table.TableArn()
+	s.subjects = defaults.Table(s, "Subjects", s.key, nil, &awsdynamodb.TablePropsV2{PartitionKey: text(schema.SubjectKey)})
+	if s.payloads = p.Payloads; s.payloads == nil {
+		s.payloads = defaults.Bucket(s, "Payloads", &awss3.BucketProps{EncryptionKey: s.key})
+	}
+	if s.bus = p.Bus; s.bus == nil {
+		s.busName = awscdk.Names_UniqueResourceName(s, &awscdk.UniqueResourceNameOptions{MaxLength: jsii.Number(256)})
+		s.bus = s.newBus(s.busName)
+	}
+	s.archive = s.newArchive(p)
+	s.outbox = newOutbox(s, p.OutboxAlarm)
+	return s
+}
+
+var sourceName = regexp.MustCompile(`^[A-Za-z0-9._/-]{1,128}$`)
+
+func (p *EventStoreProps) check(scope constructs.Construct, id string) {
+	var c props.Check
+	source := construct.Or(p.Source, "eventstore."+id)
+	c.Require(sourceName.MatchString(source), "Source", source, "1 to 128 letters, digits and . - _ /", "")
+	c.Require(len(source) < 4 || source[:4] != "aws.", "Source", source, "a name that does not start with \"aws.\"",
+		"EventBridge keeps that prefix to itself")
+	c.Require(p.ArchiveRetention >= 0 && p.ArchiveRetention%(24*time.Hour) == 0, "ArchiveRetention", p.ArchiveRetention,
+		"whole days", "")
+	c.Require(p.Table == nil || p.TableProps == nil, "TableProps", props.Words("set together with Table"), "one of the two",
+		"leave one out: the props change a new table only")
+	c.Nested("OutboxAlarm", p.OutboxAlarm.Check)
+	c.Panic(scope, id)
+}
+
+func (s *EventStore) newTable(user *awsdynamodb.TablePropsV2) awsdynamodb.TableV2 {
+	required := &awsdynamodb.TablePropsV2{
+		PartitionKey: text(schema.Stream),
+		SortKey:      &awsdynamodb.Attribute{Name: jsii.String(schema.Version), Type: awsdynamodb.AttributeType_NUMBER},
+		DynamoStream: awsdynamodb.StreamViewType_NEW_IMAGE,
+		GlobalSecondaryIndexes: &[]*awsdynamodb.GlobalSecondaryIndexPropsV2{{
+			IndexName:      jsii.String(schema.StreamIndex),
+			PartitionKey:   text(schema.Shard),
+			SortKey:        text(schema.Opened),
+			ProjectionType: awsdynamodb.ProjectionType_KEYS_ONLY,
+		}},
+		// It wins over whatever an identity is allowed, an administrator's too.
+		ResourcePolicy: awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{
+			Statements: &[]awsiam.PolicyStatement{awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+				Sid:        jsii.String("EventsAreImmutable"),
+				Effect:     awsiam.Effect_DENY,
+				Principals: &[]awsiam.IPrincipal{awsiam.NewAnyPrincipal()},
+				Actions: jsii.Strings("dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PartiQLDelete",
+					"dynamodb:PartiQLUpdate", "dynamodb:PutItem", "dynamodb:UpdateItem"),
+				Resources: jsii.Strings("*"), // the table itself: its ARN would be a circular reference
+			})},
+		}),
+	}
+	return defaults.Table(s, "Events", s.key, user, required)
+}
+
+// newBus makes a bus encrypted with the store's key. An event that EventBridge
+// cannot encrypt or decrypt, because the key is disabled for one, goes to the
+// bus's own dead-letter queue.
+func (s *EventStore) newBus(name *string) awsevents.EventBus {
+	dead := defaults.DeadLetters{For: "Events that the bus could not encrypt or decrypt", Topic: s.alarmTopic}
+	queue := defaults.DeadLetterQueue(s, "BusDeadLetters", dead)
+	defaults.DeadLetterAlarm(s, "BusDeadLettersAlarm", queue, dead)
+	bus := awsevents.NewEventBus(s, jsii.String("Bus"), &awsevents.EventBusProps{
+		EventBusName:    name,
+		KmsKey:          s.key,
+		DeadLetterQueue: queue,
+	})
+	queue.AddToResourcePolicy(fromEvents("sqs:SendMessage", queue.QueueArn(), bus.EventBusArn()))
+	return bus
+}
+
+// newArchive makes the bus's archive. The CDK's own Archive would name the bus
+// in the key's policy by its attribute, and so make bus and key wait for each
+// other.
+func (s *EventStore) newArchive(p *EventStoreProps) awsevents.CfnArchive {
+	name := "*"
+	if s.busName != nil {
+		name = *s.busName
+	}
+	s.key.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Sid:        jsii.String("Archive"),
+		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), nil)},
+		Actions:    jsii.Strings("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"),
+		Resources:  jsii.Strings("*"), // of a key's policy: this key
+		Conditions: &map[string]any{"ArnLike": map[string]any{
+			"kms:EncryptionContext:aws:events:event-bus:arn": awscdk.Fn_Sub(jsii.String(
+				"arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/"+name), nil),
+		}},
+	}), jsii.Bool(true))
+	s.key.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Sid:        jsii.String("DescribeForArchive"), // comes without an encryption context
+		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), nil)},
+		Actions:    jsii.Strings("kms:DescribeKey"),
+		Resources:  jsii.Strings("*"),
+	}), jsii.Bool(true))
+	return awsevents.NewCfnArchive(s, jsii.String("Replays"), &awsevents.CfnArchiveProps{
+		SourceArn:        s.bus.EventBusArn(),
+		EventPattern:     map[string]any{"source": []string{s.source}},
+		Description:      jsii.String("Keeps the events of " + s.source + " for replay to reactions."),
+		KmsKeyIdentifier: s.keyARN,
+		RetentionDays:    jsii.Number(construct.Or(p.ArchiveRetention, 90*24*time.Hour).Hours() / 24),
+	})
+}
+
+func text(name string) *awsdynamodb.Attribute {
+	return &awsdynamodb.Attribute{Name: &name, Type: awsdynamodb.AttributeType_STRING}
+}
+
+// Table returns the event table.
+func (s *EventStore) Table() awsdynamodb.ITableV2 { return s.table }
+
+// Subjects returns the table of the subjects' wrapped data keys.
+func (s *EventStore) Subjects() awsdynamodb.ITableV2 { return s.subjects }
+
+// Payloads returns the bucket of large payloads.
+func (s *EventStore) Payloads() awss3.IBucket { return s.payloads }
+
+// Bus returns the bus that the events are published on.
+func (s *EventStore) Bus() awsevents.IEventBus { return s.bus }
+
+// Archive returns the bus's archive.
+func (s *EventStore) Archive() awsevents.CfnArchive { return s.archive }
+
+// EncryptionKey returns the key.
+func (s *EventStore) EncryptionKey() awskms.IKey { return s.key }
+
+// Source returns the EventBridge source of the store's events.
+func (s *EventStore) Source() string { return s.source }

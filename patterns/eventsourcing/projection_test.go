@@ -1,0 +1,121 @@
+package eventsourcing_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/patterns/alarm"
+	"github.com/serverless-go/cdk/patterns/eventsourcing"
+	"github.com/serverless-go/cdk/test/cdktest"
+)
+
+func TestProjectionDefaults(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	store := eventsourcing.NewEventStore(stack, "Carts", nil)
+	store.AddProjection("Totals", &eventsourcing.ProjectionProps{Handler: handler(stack, "TotalsHandler")})
+	cdktest.Golden(t, stack)
+}
+
+func TestProjectionAdopted(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	store := eventsourcing.NewEventStore(stack, "Carts", nil)
+	store.AddProjection("Totals", &eventsourcing.ProjectionProps{
+		Handler: handler(stack, "TotalsHandler"),
+		ReadModel: awsdynamodb.TableV2_FromTableAttributes(stack, jsii.String("Table"), &awsdynamodb.TableAttributesV2{
+			TableArn: jsii.String("arn:aws:dynamodb:eu-west-1:123456789012:table/totals"),
+		}),
+	})
+	cdktest.Golden(t, stack)
+}
+
+func TestProjectionEverything(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	store := eventsourcing.NewEventStore(stack, "Carts", nil)
+	view := store.AddProjection("View", &eventsourcing.ProjectionProps{
+		Handler:        handler(stack, "ViewHandler"),
+		Events:         []string{"CartOpened", "ItemAdded"},
+		Ordered:        true,
+		ReadModelProps: &awsdynamodb.TablePropsV2{DeletionProtection: jsii.Bool(false), RemovalPolicy: awscdk.RemovalPolicy_DESTROY},
+		BatchSize:      5,
+		MaxConcurrency: 20,
+		Attempts:       3,
+		Rebuild: &eventsourcing.RebuildProps{EventsPerSecond: 2000, Concurrency: 16, Settle: 2 * time.Minute,
+			KeepOld: 24 * time.Hour},
+		Alarms: eventsourcing.ProjectionAlarms{
+			Topic:       awssns.NewTopic(stack, jsii.String("Alarms"), nil),
+			Lag:         alarm.Tuning{Threshold: jsii.Number(60)},
+			DeadLetters: alarm.Tuning{Periods: 2},
+			Pipe:        alarm.Tuning{Off: true},
+		},
+	})
+	view.GrantRead(handler(stack, "Query"))
+	view.Rebuild().GrantStart(handler(stack, "Admin"))
+	cdktest.Golden(t, stack)
+}
+
+func TestProjectionIsConstruct(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	store := eventsourcing.NewEventStore(stack, "Carts", nil)
+	isConstruct(t, stack, store.AddProjection("Totals", &eventsourcing.ProjectionProps{Handler: handler(stack, "H")}))
+}
+
+func TestRebuildIsConstruct(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	store := eventsourcing.NewEventStore(stack, "Carts", nil)
+	isConstruct(t, stack, store.AddProjection("Totals", &eventsourcing.ProjectionProps{Handler: handler(stack, "H")}).Rebuild())
+}
+
+// DynamoDB serves two readers of a stream well: the outbox and one pipe.
+func TestWarnsOfTooManyReaders(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	store := eventsourcing.NewEventStore(stack, "Carts", nil)
+	add := func(id string) {
+		store.AddProjection(id, &eventsourcing.ProjectionProps{Handler: handler(stack, id+"Handler"), Ordered: true})
+	}
+	add("First")
+	warnings := func() int {
+		found := assertions.Annotations_FromStack(stack).FindWarning(jsii.String("*"), assertions.Match_StringLikeRegexp(jsii.String("pipes read the stream")))
+		return len(*found)
+	}
+	add("Second")
+	if got := warnings(); got != 1 {
+		t.Errorf("%d warnings with three readers, want 1", got)
+	}
+}
+
+func TestProjectionRejects(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*eventsourcing.ProjectionProps)
+		want   []string
+	}{
+		"handler":  {func(p *eventsourcing.ProjectionProps) { p.Handler = nil }, []string{"Test/Carts/handler: wrong props", "Handler is", "set it"}},
+		"batch":    {func(p *eventsourcing.ProjectionProps) { p.BatchSize = 11 }, []string{"BatchSize is 11; allowed is 1 to 10"}},
+		"one":      {func(p *eventsourcing.ProjectionProps) { p.MaxConcurrency = 1 }, []string{"MaxConcurrency is 1; allowed is 2 to 1000"}},
+		"attempts": {func(p *eventsourcing.ProjectionProps) { p.Attempts = 1 }, []string{"Attempts is 1"}},
+		"events":   {func(p *eventsourcing.ProjectionProps) { p.Events = []string{"A,B"} }, []string{`Events is "A,B"`, "without a comma"}},
+		"rate": {func(p *eventsourcing.ProjectionProps) {
+			p.Rebuild = &eventsourcing.RebuildProps{EventsPerSecond: 1, Settle: time.Second}
+		}, []string{"Rebuild.EventsPerSecond is 1; allowed is 16 to 100000", "Rebuild.Settle is 1s"}},
+		"lag": {func(p *eventsourcing.ProjectionProps) { p.Alarms.Lag.Period = time.Second }, []string{"Alarms.Lag.Period is 1s"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stack := cdktest.NewStack(t)
+			store := eventsourcing.NewEventStore(stack, "Carts", nil)
+			p := &eventsourcing.ProjectionProps{Handler: handler(stack, "H")}
+			tt.change(p)
+			before := len(*stack.Node().FindAll(""))
+			cdktest.Rejects(t, func() { store.AddProjection(name, p) }, tt.want...)
+			if after := len(*stack.Node().FindAll("")); after != before {
+				t.Errorf("%d constructs stayed behind", after-before)
+			}
+		})
+	}
+	stack := cdktest.NewStack(t)
+	store := eventsourcing.NewEventStore(stack, "Carts", nil)
+	cdktest.Rejects(t, func() { store.AddProjection("Nil", nil) }, "Handler")
+}
