@@ -119,7 +119,7 @@ func ParseConfig(context map[string]any) (*Config, error) {
 		"identity": func(v any) {
 			r.object("identity", v, &c.Identity, `{"issuer": "https://id.example.com", "audience": ["carts"]}`)
 			r.require(strings.HasPrefix(c.Identity.Issuer, "https://"), "identity.issuer", c.Identity.Issuer, "an https URL")
-			r.require(len(c.Identity.Audience) > 0, "identity.audience", "empty", "at least one audience")
+			r.require(len(c.Identity.Audience) > 0, "identity.audience", c.Identity.Audience, "at least one audience")
 		},
 	}
 	for _, key := range slices.Sorted(maps.Keys(context)) {
@@ -131,7 +131,8 @@ func ParseConfig(context map[string]any) (*Config, error) {
 				strings.Join(slices.Sorted(maps.Keys(keys)), ", ")))
 		}
 	}
-	if len(c.Systems) == 0 {
+	slices.Sort(c.Systems)
+	if c.Systems = slices.Compact(c.Systems); len(c.Systems) == 0 {
 		c.Systems = Systems()
 	}
 	if len(r.problems) > 0 {
@@ -150,7 +151,7 @@ func (r *reader) wrong(key string, given any, allowed string) {
 	r.problems = append(r.problems, fmt.Sprintf("%s is %v; allowed is %s", key, given, allowed))
 }
 
-func (r *reader) require(ok bool, key, given, allowed string) {
+func (r *reader) require(ok bool, key string, given any, allowed string) {
 	if !ok {
 		r.wrong(key, given, allowed)
 	}

@@ -1,4 +1,217 @@
 package stacks
-import "github.com/aws/aws-cdk-go/awscdk/v2"
-func NewFlashSale(app awscdk.App, id string, p any) {}
-func flashSaleProps(c *Config) any { return nil }
+
+import (
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/functions/flashsale"
+	"github.com/serverless-go/cdk/patterns/eventsourcing"
+	"github.com/serverless-go/cdk/patterns/function"
+)
+
+// FlashSaleProps says where the flash sale runs and who may use it.
+type FlashSaleProps struct {
+	// Env is the account and the region.
+	//
+	// Default: decided when the stack is deployed.
+	Env *awscdk.Environment
+	// AlarmEmail is told about alarms and about abandonment.
+	//
+	// Default: nobody.
+	AlarmEmail string
+	// Domain is the custom domain of the carts API.
+	//
+	// Default: none.
+	Domain Domain
+	// Identity signs the customers' tokens.
+	//
+	// Default: none; requests are signed with AWS credentials (IAM).
+	Identity Identity
+}
+
+func flashSaleProps(c *Config) *FlashSaleProps {
+	return &FlashSaleProps{Env: c.env(), AlarmEmail: c.AlarmEmail, Domain: c.Domains["flashsale"], Identity: c.Identity}
+}
+
+// FlashSale is a shop during a flash sale. Every action on a cart is an event;
+// carts and totals are projections of them; and when customers abandon their
+// carts in a wave, that anomaly is an event too, on which an alert, a log and a
+// remedy act, none of which knows of the others.
+//
+//	customer ──▶ API ──▶ carts ──▶ event store ──▶ bus ──▶ totals ──┐
+//	                │                    └──▶ cart view ────────────┤
+//	                └──▶ query ◀────────────── read models ◀────────┘
+//	bus ──▶ abandonment rate ──▶ anomaly alarm ──▶ bus ──▶ alert · log · offer
+//	bus ──▶ archive
+type FlashSale struct {
+	stack      awscdk.Stack
+	store      *eventsourcing.EventStore
+	key        awskms.Key
+	alarms     awssns.Topic
+	carts      *function.Function
+	query      *function.Function
+	cartView   *eventsourcing.Projection
+	saleTotals *eventsourcing.Projection
+}
+
+// NewFlashSale makes the stack of the flash sale.
+func NewFlashSale(scope constructs.Construct, id string, p *FlashSaleProps) *FlashSale {
+	if p == nil {
+		p = &FlashSaleProps{}
+	}
+	s := &FlashSale{stack: awscdk.NewStack(scope, &id, &awscdk.StackProps{
+		Env:         p.Env,
+		Description: jsii.String("Flash sale: event-sourced carts, projections, and a cascade that reacts to abandonment."),
+	})}
+	s.addAlarmTopic(p.AlarmEmail)
+	s.store = eventsourcing.NewEventStore(s.stack, "Carts", &eventsourcing.EventStoreProps{
+		EncryptionKey: s.key,
+		AlarmTopic:    s.alarms,
+	})
+	s.addProjections()
+	s.addFunctions()
+	s.addCascade()
+	s.store.AddArchive("History", &eventsourcing.ArchiveProps{})
+	api := newHTTPAPI(s.stack, "API", httpAPIProps{
+		domain:   p.Domain,
+		identity: p.Identity,
+		routes: append(
+			routesTo(s.carts, flashsale.CommandRoutes()...),
+			routesTo(s.query, flashsale.QueryRoutes()...)...),
+		scopes: map[string]string{flashsale.RouteTotals: flashsale.TotalsScope},
+	})
+	s.addOutputs(api)
+	return s
+}
+
+// Stack returns the CDK stack.
+func (s *FlashSale) Stack() awscdk.Stack { return s.stack }
+
+// addAlarmTopic makes the topic that alarms and the abandonment alert go to,
+// and the key of all that the stack encrypts.
+func (s *FlashSale) addAlarmTopic(email string) {
+	s.key = awskms.NewKey(s.stack, jsii.String("Key"), &awskms.KeyProps{
+		Description:       jsii.String("Encrypts the flash sale's events, read models and alarms."),
+		EnableKeyRotation: jsii.Bool(true),
+		RemovalPolicy:     awscdk.RemovalPolicy_RETAIN,
+	})
+	s.key.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Sid: jsii.String("PublishToEncryptedTopics"),
+		Principals: &[]awsiam.IPrincipal{
+			awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil),
+			awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), nil),
+		},
+		Actions:    jsii.Strings("kms:Decrypt", "kms:GenerateDataKey"),
+		Resources:  jsii.Strings("*"), // of a key's policy: this key
+		Conditions: &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()}},
+	}), nil)
+	s.alarms = awssns.NewTopic(s.stack, jsii.String("Alarms"), &awssns.TopicProps{
+		EnforceSSL: jsii.Bool(true),
+		MasterKey:  s.key,
+	})
+	s.alarms.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil)},
+		Actions:    jsii.Strings("sns:Publish"),
+		Resources:  &[]*string{s.alarms.TopicArn()},
+		Conditions: &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()}},
+	}))
+	if email != "" {
+		awssns.NewSubscription(s.stack, jsii.String("AlarmEmail"), &awssns.SubscriptionProps{
+			Topic:    s.alarms,
+			Protocol: awssns.SubscriptionProtocol_EMAIL,
+			Endpoint: &email,
+		})
+	}
+}
+
+// function makes one of the system's functions.
+func (s *FlashSale) function(id, name, description string, p function.Props) *function.Function {
+	p.Entry = "github.com/serverless-go/cdk/functions/" + name
+	p.Description = description
+	p.Alarms.Topic = s.alarms
+	return function.NewFunction(s.stack, id, &p)
+}
+
+func (s *FlashSale) addProjections() {
+	// A queue of their own invokes the projections: no event is lost with an
+	// invocation, and so they need no dead letters besides the queue's.
+	fn := function.Props{Memory: 512, Timeout: 30 * time.Second, WithoutDeadLetterQueue: true}
+	s.cartView = s.store.AddProjection("CartView", &eventsourcing.ProjectionProps{
+		Handler: s.function("CartViewHandler", "cartview", "Projects carts, in the order of their events.", fn),
+		Events:  flashsale.CartViewEvents(),
+		Ordered: true,
+	})
+	s.saleTotals = s.store.AddProjection("SaleTotals", &eventsourcing.ProjectionProps{
+		Handler:        s.function("SaleTotalsHandler", "saletotals", "Projects the sale's totals by hour.", fn),
+		Events:         flashsale.SaleTotalsEvents(),
+		MaxConcurrency: 50,
+	})
+}
+
+func (s *FlashSale) addFunctions() {
+	fn := function.Props{Memory: 512, WithoutDeadLetterQueue: true} // the API waits for their answer
+	s.carts = s.function("CartsHandler", "carts", "Answers the commands of the carts API.", fn)
+	s.store.GrantAppend(s.carts)
+	s.store.GrantRead(s.carts)
+
+	fn.Environment = map[string]string{
+		flashsale.EnvCartView: *s.cartView.ReadModel().TableName(),
+		flashsale.EnvTotals:   *s.saleTotals.ReadModel().TableName(),
+	}
+	s.query = s.function("QueryHandler", "cartquery", "Answers the queries of the carts API.", fn)
+	// To the role, for the environment names two read models.
+	s.cartView.GrantRead(s.query.Role())
+	s.saleTotals.GrantRead(s.query.Role())
+
+	forget := s.function("ForgetHandler", "forget", "Forgets a customer: destroys the key of the customer's personal data.",
+		function.Props{Timeout: 30 * time.Second})
+	s.store.GrantForget(forget)
+}
+
+// addCascade watches the rate of abandoned carts. Nobody orchestrates what
+// follows: the anomaly is an event on the bus, and each reaction has its own
+// rule, permissions, retries and dead letters.
+func (s *FlashSale) addCascade() {
+	detector := s.store.AddAnomalyDetector("Abandonment", &eventsourcing.AnomalyDetectorProps{
+		Numerator:   []string{flashsale.CartAbandoned},
+		Denominator: []string{flashsale.CartOpened},
+	})
+	cascade := detector.AddCascade("AbandonmentCascade", nil)
+	cascade.AddReaction("Alert", &eventsourcing.ReactionProps{Topic: s.alarms})
+	cascade.AddReaction("Log", &eventsourcing.ReactionProps{
+		LogGroup: awslogs.NewLogGroup(s.stack, jsii.String("AbandonmentLog"), &awslogs.LogGroupProps{
+			Retention: awslogs.RetentionDays_ONE_YEAR,
+		}),
+	})
+	offer := s.function("OfferHandler", "offer", "Issues a retention offer when carts are abandoned in a wave.",
+		function.Props{Timeout: 30 * time.Second})
+	s.store.GrantAppend(offer)
+	s.store.GrantReadSealed(offer)
+	cascade.AddRemediation("Offer", &eventsourcing.RemediationProps{
+		Function: offer,
+		CoolDown: 15 * time.Minute,
+		Budget:   3,
+		Window:   24 * time.Hour,
+	})
+}
+
+func (s *FlashSale) addOutputs(api *httpAPI) {
+	for _, output := range []struct {
+		id    string
+		value *string
+	}{
+		{"URL", api.url},
+		{"EventTable", s.store.Table().TableName()},
+		{"Bus", s.store.Bus().EventBusName()},
+		{"CartViewRebuild", s.cartView.Rebuild().StateMachine().Ref()},
+		{"SaleTotalsRebuild", s.saleTotals.Rebuild().StateMachine().Ref()},
+	} {
+		awscdk.NewCfnOutput(s.stack, &output.id, &awscdk.CfnOutputProps{Value: output.value})
+	}
+}

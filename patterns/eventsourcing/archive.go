@@ -584,14 +584,6 @@ func (a *Archive) addAlarms(p *ArchiveProps, topic awssns.ITopic) {
 	}, p.Alarms.Partitions)
 }
 
-// via returns the condition that a key is used through an AWS service, and not
-// to open what else the key has sealed.
-func via(service string) map[string]any {
-	return map[string]any{"StringEquals": map[string]any{
-		"kms:ViaService": awscdk.Fn_Sub(jsii.String(service+".${AWS::Region}.${AWS::URLSuffix}"), nil),
-	}}
-}
-
 // GrantQuery lets the grantee query the archive in its work group, and so
 // within the scan limit: it may read the table, the files and the results of
 // all who query, and write results. Personal fields stay encrypted.

@@ -124,7 +124,7 @@ func NewEventStore(scope constructs.Construct, id string, p *EventStoreProps) *E
 		s.table = s.newTable(p.TableProps)
 	}
 	s.tableARN = s.table.TableArn()
-	s.subjects = defaults.Table(s, "Subjects", s.key, nil, &awsdynamodb.TablePropsV2{PartitionKey: text(schema.SubjectKey)})
+	s.subjects = s.newSubjects()
 	if s.payloads = p.Payloads; s.payloads == nil {
 		s.payloads = defaults.Bucket(s, "Payloads", &awss3.BucketProps{EncryptionKey: s.key})
 	}
@@ -177,6 +177,20 @@ func (s *EventStore) newTable(user *awsdynamodb.TablePropsV2) awsdynamodb.TableV
 		}),
 	}
 	return defaults.Table(s, "Events", s.key, user, required)
+}
+
+// newSubjects makes the table of the subjects' keys. A restore of the table
+// brings back keys that were destroyed, so it goes back a week and no further:
+// long enough to notice a loss, and well within the month that the GDPR gives
+// for an erasure (article 12).
+func (s *EventStore) newSubjects() awsdynamodb.TableV2 {
+	return defaults.Table(s, "Subjects", s.key, nil, &awsdynamodb.TablePropsV2{
+		PartitionKey: text(schema.SubjectKey),
+		PointInTimeRecoverySpecification: &awsdynamodb.PointInTimeRecoverySpecification{
+			PointInTimeRecoveryEnabled: jsii.Bool(true),
+			RecoveryPeriodInDays:       jsii.Number(7),
+		},
+	})
 }
 
 // newBus makes a bus encrypted with the store's key. An event that EventBridge

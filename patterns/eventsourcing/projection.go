@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awspipes"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
@@ -38,6 +39,12 @@ type ProjectionProps struct {
 	//
 	// Default: unordered, through a rule on the bus.
 	Ordered bool
+	// PersonalData lets the handler see the personal data of subjects that are
+	// not forgotten. What it writes to the read model outlives a Forget: erase
+	// it there on the tombstone, schema.TombstoneType.
+	//
+	// Default: sealed fields are empty for the handler.
+	PersonalData bool
 	// ReadModel is the table that the handler writes, with keys pk and sk and
 	// a time to live in ttl.
 	//
@@ -111,6 +118,7 @@ type Projection struct {
 	queue       awssqs.Queue
 	deadLetters awssqs.Queue
 	readModel   awsdynamodb.ITableV2
+	key         awskms.IKey // of the read model; nil if AWS owns it
 	pipe        *pipe
 	rule        *Reaction
 	rebuild     *Rebuild
@@ -169,8 +177,10 @@ func (p *ProjectionProps) check(scope constructs.Construct, id string) {
 
 func (j *Projection) addReadModel(s *EventStore, p *ProjectionProps) {
 	if j.readModel = p.ReadModel; j.readModel != nil {
+		j.key = j.readModel.EncryptionKey()
 		return
 	}
+	j.key = s.key
 	required := &awsdynamodb.TablePropsV2{
 		PartitionKey:        text(schema.PK),
 		SortKey:             text(schema.SK),
@@ -228,18 +238,23 @@ func (j *Projection) addPipe(s *EventStore, id string, p *ProjectionProps, topic
 func (j *Projection) addHandler(s *EventStore, id string, p *ProjectionProps) {
 	j.queue.GrantConsumeMessages(j.handler.GrantPrincipal())
 	s.GrantReplay(j.handler)
+	if p.PersonalData {
+		s.GrantRead(j.handler)
+	} else {
+		s.GrantReadSealed(j.handler)
+	}
 	table := j.readModel.TableArn()
 	defaults.Actions{"dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem",
 		"dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem"}.Grant(j.handler, table)
-	useKey.Grant(j.handler, s.keyARN)
-	for _, v := range [][2]string{
-		{schema.EnvReadModel, *j.readModel.TableName()},
-		{schema.EnvProjection, id},
-		{schema.EnvOrdered, strconv.FormatBool(p.Ordered)},
-		{schema.EnvEvents, strings.Join(p.Events, ",")},
-	} {
-		j.handler.AddEnvironment(v[0], v[1])
+	if j.key != nil {
+		useKey.GrantIf(via("dynamodb"), j.handler, j.key.KeyArn())
 	}
+	setEnvironment(j.handler, map[string]*string{
+		schema.EnvReadModel:  j.readModel.TableName(),
+		schema.EnvProjection: &id,
+		schema.EnvOrdered:    jsii.String(strconv.FormatBool(p.Ordered)),
+		schema.EnvEvents:     jsii.String(strings.Join(p.Events, ",")),
+	})
 	mapping := &awslambda.EventSourceMappingProps{
 		Target:                  j.handler.Target(),
 		EventSourceArn:          j.queue.QueueArn(),
@@ -261,10 +276,12 @@ func (j *Projection) addAlarm(a awscloudwatch.CfnAlarm) {
 // GrantRead lets the grantee read the read model, and tells a
 // *function.Function where it is, for projection.ModelFromEnv.
 func (j *Projection) GrantRead(grantee awsiam.IGrantable) awsiam.Grant {
-	if fn, ok := grantee.(interface{ AddEnvironment(key, value string) }); ok {
-		fn.AddEnvironment(schema.EnvReadModel, *j.readModel.TableName())
+	setEnvironment(grantee, map[string]*string{schema.EnvReadModel: j.readModel.TableName()})
+	grant := defaults.Actions{"dynamodb:GetItem", "dynamodb:Query"}.Grant(grantee, j.readModel.TableArn())
+	if j.key != nil {
+		grant = grant.Combine(readKey.GrantIf(via("dynamodb"), grantee, j.key.KeyArn()))
 	}
-	return defaults.Actions{"dynamodb:GetItem", "dynamodb:Query"}.Grant(grantee, j.readModel.TableArn())
+	return grant
 }
 
 // ReadModel returns the table of the read model.

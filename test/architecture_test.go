@@ -1,0 +1,171 @@
+package test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/serverless-go/cdk"
+
+// ban says what a part of the tree must not reach, not even through others.
+type ban struct {
+	from   string // packages below this folder of the module
+	except string // but not those below one of these folders, separated by spaces
+	reach  string // packages whose path starts with this; without a dot: of this module
+	why    string
+}
+
+// The floors of DESIGN, from the lowest to the highest; a lower one never
+// reaches a higher one.
+var bans = []ban{
+	{"patterns/eventsourcing/schema", "", "third party", "the names that constructs and handlers share stand on the standard library alone"},
+	{"functions/flashsale", "functions/flashsale/", "third party", "the names that the stack and its functions share stand on the standard library alone"},
+
+	{"functions", "", cdk, "what runs in Lambda must not carry the CDK"},
+	{"functions", "", jsii, "what runs in Lambda must not start Node"},
+	{"patterns/eventsourcing/eventlog", "", jsii, "it runs in Lambda"},
+	{"patterns/eventsourcing/projection", "", jsii, "it runs in Lambda"},
+	{"patterns/eventsourcing/cascade", "", jsii, "it runs in Lambda"},
+	{"patterns/orchestration/asl", "", jsii, "it runs in users' tests and in Lambda"},
+	{"patterns/coldstart/planner", "", jsii, "it runs without the CDK"},
+	{"patterns/coldstart/schedule", "", jsii, "it is the planner's output"},
+	{"patterns/coldstart/warm", "", jsii, "it runs in Lambda"},
+
+	{"patterns", "patterns/eventsourcing/eventlog patterns/eventsourcing/projection patterns/eventsourcing/cascade patterns/coldstart/warm", sdk,
+		"a construct describes AWS and does not call it"},
+	{"patterns/internal", "", "patterns/function", "internal is below the function"},
+	{"patterns/internal", "", "patterns/eventsourcing", "internal is below the families"},
+	{"patterns/internal", "", "patterns/coldstart", "internal is below the families"},
+	{"patterns/internal", "", "patterns/orchestration", "internal is below the families"},
+	{"patterns/function", "", "patterns/eventsourcing", "the function is below the families"},
+	{"patterns/function", "", "patterns/coldstart", "the function is below the families"},
+	{"patterns/function", "", "patterns/orchestration", "the function is below the families"},
+	{"patterns/eventsourcing", "", "patterns/coldstart", "families meet in stacks, through AWS's interfaces"},
+	{"patterns/eventsourcing", "", "patterns/orchestration", "families meet in stacks, through AWS's interfaces"},
+	{"patterns/coldstart", "", "patterns/eventsourcing", "families meet in stacks, through AWS's interfaces"},
+	{"patterns/coldstart", "", "patterns/orchestration", "families meet in stacks, through AWS's interfaces"},
+	{"patterns/orchestration", "", "patterns/eventsourcing", "families meet in stacks, through AWS's interfaces"},
+	{"patterns/orchestration", "", "patterns/coldstart", "families meet in stacks, through AWS's interfaces"},
+	{"patterns", "", "stacks", "stacks compose patterns, never the other way"},
+	{"patterns", "", "functions", "a pattern names a handler by its import path and never compiles it in"},
+	{"stacks", "functions/flashsale", "functions/flashsale/", "a stack shares names with its functions and no code"},
+
+	{"patterns", "", awscdk + "awseventstargets", "it compiles a dozen services into every user's app; rules are L1"},
+	{"patterns", "", awscdk + "awscloudwatchactions", "it compiles a dozen services into every user's app; alarms are L1"},
+	{"patterns/function", "", awscdk + "awsstepfunctions", "every family would compile Step Functions"},
+}
+
+const (
+	cdk    = "github.com/aws/aws-cdk-go/"
+	awscdk = "github.com/aws/aws-cdk-go/awscdk/v2/"
+	jsii   = "github.com/aws/jsii-runtime-go"
+	sdk    = "github.com/aws/aws-sdk-go-v2"
+)
+
+// TestArchitecture fails when a package reaches what its floor must not.
+func TestArchitecture(t *testing.T) {
+	imports := imports(t)
+	for _, b := range bans {
+		matched := false
+		for pkg := range imports {
+			folder := strings.TrimPrefix(pkg, module+"/")
+			if !below(folder, b.from) || excepted(folder, b.except) {
+				continue
+			}
+			matched = true
+			if path := reach(imports, pkg, b); path != nil {
+				t.Errorf("%s must not reach %s, because %s:\n  %s", folder, b.reach, b.why, strings.Join(path, "\n  imports "))
+			}
+		}
+		if !matched {
+			t.Errorf("no package is below %s: the ban bans nothing", b.from)
+		}
+	}
+}
+
+// TestArchitectureSeesViolations checks the check itself.
+func TestArchitectureSeesViolations(t *testing.T) {
+	tree := map[string][]string{
+		module + "/functions/cart":    {module + "/patterns/eventsourcing/schema", module + "/patterns/function"},
+		module + "/patterns/function": {jsii},
+	}
+	path := reach(tree, module+"/functions/cart", ban{from: "functions", reach: jsii})
+	if want := []string{module + "/functions/cart", module + "/patterns/function", jsii}; strings.Join(path, " ") != strings.Join(want, " ") {
+		t.Errorf("found %v, want %v", path, want)
+	}
+	if path := reach(tree, module+"/functions/cart", ban{from: "functions", reach: "stacks"}); path != nil {
+		t.Errorf("found %v where there is nothing", path)
+	}
+}
+
+func below(folder, top string) bool { return folder == top || strings.HasPrefix(folder, top+"/") }
+
+func excepted(folder, except string) bool {
+	for _, top := range strings.Fields(except) {
+		if below(folder, strings.TrimSuffix(top, "/")) && (!strings.HasSuffix(top, "/") || folder != strings.TrimSuffix(top, "/")) {
+			return true
+		}
+	}
+	return false
+}
+
+// reach returns a chain of imports from the package to what is banned, or nil.
+func reach(imports map[string][]string, pkg string, b ban) []string {
+	banned := func(path string) bool {
+		switch {
+		case b.reach == "third party":
+			first, _, _ := strings.Cut(path, "/")
+			return strings.Contains(first, ".")
+		case strings.Contains(b.reach, "."):
+			return strings.HasPrefix(path, b.reach)
+		case strings.HasSuffix(b.reach, "/"):
+			return strings.HasPrefix(path, module+"/"+b.reach)
+		default:
+			return below(path, module+"/"+b.reach)
+		}
+	}
+	seen := map[string]bool{pkg: true}
+	queue := [][]string{{pkg}}
+	for len(queue) > 0 {
+		path := queue[0]
+		queue = queue[1:]
+		for _, next := range imports[path[len(path)-1]] {
+			chain := append(append([]string(nil), path...), next)
+			if banned(next) {
+				return chain
+			}
+			if !seen[next] && strings.HasPrefix(next, module) {
+				seen[next] = true
+				queue = append(queue, chain)
+			}
+		}
+	}
+	return nil
+}
+
+// imports returns what each package of the module imports.
+func imports(t *testing.T) map[string][]string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	all := map[string][]string{}
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var pkg struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&pkg); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all[pkg.ImportPath] = pkg.Imports
+	}
+}
