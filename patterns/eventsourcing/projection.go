@@ -170,7 +170,7 @@ func (p *ProjectionProps) check(scope constructs.Construct, id string) {
 	c.Nested("Alarms.Pipe", p.Alarms.Pipe.Check)
 	c.Nested("Alarms.Rebuild", p.Alarms.Rebuild.Check)
 	if p.Rebuild != nil {
-		c.Nested("Rebuild", p.Rebuild.check)
+		c.Nested("Rebuild", func(c *props.Check) { p.Rebuild.check(c, p.Handler) })
 	}
 	c.Panic(scope, id)
 }
@@ -245,7 +245,7 @@ func (j *Projection) addHandler(s *EventStore, id string, p *ProjectionProps) {
 	}
 	table := j.readModel.TableArn()
 	defaults.Actions{"dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem",
-		"dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem"}.Grant(j.handler, table)
+		"dynamodb:Scan", "dynamodb:UpdateItem"}.Grant(j.handler, table)
 	if j.key != nil {
 		useKey.GrantIf(via("dynamodb"), j.handler, j.key.KeyArn())
 	}

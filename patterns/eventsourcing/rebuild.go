@@ -13,6 +13,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 	"github.com/serverless-go/cdk/patterns/alarm"
 	"github.com/serverless-go/cdk/patterns/eventsourcing/schema"
+	"github.com/serverless-go/cdk/patterns/function"
 	"github.com/serverless-go/cdk/patterns/internal/construct"
 	"github.com/serverless-go/cdk/patterns/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/props"
@@ -32,24 +33,30 @@ type RebuildProps struct {
 	// Default: 4.
 	Concurrency int
 	// Settle is how long the workflow waits after the new version was begun,
-	// for batches under way to end and the index of streams to be complete.
-	// At least a minute more than the handler's time-out.
+	// for the index of streams to be complete, and after it was abandoned, for
+	// batches under way to end: a minute more than the handler's time-out, up
+	// to 24h.
 	//
 	// Default: 5 minutes, or the handler's time-out and a minute if that is
 	// longer.
 	Settle time.Duration
 	// KeepOld is how long the old version is kept after the switch, for
-	// readers that still look at it, 1m to 30 days.
+	// readers that still look at it and batches that still write to it: a
+	// minute more than the handler's time-out, up to 30 days.
 	//
 	// Default: 1 hour.
 	KeepOld time.Duration
 }
 
-func (p *RebuildProps) check(c *props.Check) {
+func (p *RebuildProps) check(c *props.Check, handler *function.Function) {
+	shortest := time.Minute
+	if handler != nil {
+		shortest += handler.Timeout()
+	}
 	props.Between(c, "EventsPerSecond", p.EventsPerSecond, schema.Shards, 100_000)
 	props.Between(c, "Concurrency", p.Concurrency, 1, schema.Shards)
-	props.Between(c, "Settle", p.Settle, time.Minute, 24*time.Hour)
-	props.Between(c, "KeepOld", p.KeepOld, time.Minute, 30*24*time.Hour)
+	props.Between(c, "Settle", p.Settle, shortest, 24*time.Hour)
+	props.Between(c, "KeepOld", p.KeepOld, shortest, 30*24*time.Hour)
 }
 
 // Rebuild is the workflow that builds a projection's read model anew from the
@@ -62,7 +69,8 @@ func (p *RebuildProps) check(c *props.Check) {
 // execution: it goes on where it stopped, and until then the old version is
 // read as if nothing had happened. To give the new version up instead, start
 // the workflow with {"abandon": N}, N being the model that the failed
-// execution's Begin returned.
+// execution's Begin returned. After a RefusedError that is the only way: live
+// traffic had an event that the new version could not take, and it is spoiled.
 //
 // A page of the replay is up to ten seconds' share of EventsPerSecond; it costs
 // three state transitions, at 25 USD a million (us-east-1, Standard workflows),
