@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Config says what the app deploys and where. It comes from the "context" of
@@ -39,6 +40,15 @@ type Config struct {
 	//
 	// Default: the names that API Gateway gives out.
 	Domains map[string]Domain
+	// TimeZone is where most customers are; what is kept ready for them follows
+	// the clock there.
+	//
+	// Default: "UTC".
+	TimeZone string
+	// Sale is when the flash sale takes place.
+	//
+	// Default: none is planned.
+	Sale Sale
 	// Identity is who signs the tokens that the APIs accept.
 	//
 	// Default: none; callers sign requests with AWS credentials (IAM).
@@ -49,6 +59,13 @@ type Config struct {
 type Domain struct {
 	Name        string `json:"name"`        // "carts.example.com"
 	Certificate string `json:"certificate"` // ARN in ACM, of the API's region
+}
+
+// Sale is a flash sale.
+type Sale struct {
+	Opens        time.Time `json:"opens"`        // RFC 3339
+	Closes       time.Time `json:"closes"`       // RFC 3339
+	Environments int       `json:"environments"` // of the commands' function that are ready then
 }
 
 // Identity is an OpenID Connect provider.
@@ -115,6 +132,17 @@ func ParseConfig(context map[string]any) (*Config, error) {
 				r.require(certificateARN.MatchString(d.Certificate), "domains."+system+".certificate", d.Certificate,
 					"the ARN of a certificate in ACM, in the API's region")
 			}
+		},
+		"timeZone": func(v any) {
+			c.TimeZone = r.text("timeZone", v)
+			if _, err := time.LoadLocation(c.TimeZone); err != nil || c.TimeZone == "Local" {
+				r.wrong("timeZone", v, "a zone of the IANA database, such as Europe/Paris")
+			}
+		},
+		"sale": func(v any) {
+			r.object("sale", v, &c.Sale, `{"opens": "2027-11-26T07:00:00Z", "closes": "2027-11-26T23:00:00Z", "environments": 100}`)
+			r.require(c.Sale.Closes.After(c.Sale.Opens), "sale.closes", c.Sale.Closes.Format(time.RFC3339), "a time after sale.opens")
+			r.require(c.Sale.Environments > 0, "sale.environments", c.Sale.Environments, "1 or more")
 		},
 		"identity": func(v any) {
 			r.object("identity", v, &c.Identity, `{"issuer": "https://id.example.com", "audience": ["carts"]}`)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -21,6 +22,8 @@ func TestParseConfig(t *testing.T) {
 				"alarmEmail":                     "ops@example.com",
 				"domains":                        map[string]any{"flashsale": map[string]any{"name": "carts.example.com", "certificate": certificate}},
 				"identity":                       map[string]any{"issuer": "https://id.example.com", "audience": []any{"carts"}},
+				"timeZone":                       "Europe/Paris",
+				"sale":                           map[string]any{"opens": "2027-11-26T07:00:00Z", "closes": "2027-11-26T23:00:00Z", "environments": 100.0},
 				"@aws-cdk/core:checkSecretUsage": true, "aws:cdk:bundling-stacks": []any{}, "hosted-zone:account=1": "Z",
 			},
 			Config{
@@ -28,6 +31,8 @@ func TestParseConfig(t *testing.T) {
 				AlarmEmail: "ops@example.com",
 				Domains:    map[string]Domain{"flashsale": {"carts.example.com", certificate}},
 				Identity:   Identity{"https://id.example.com", []string{"carts"}},
+				TimeZone:   "Europe/Paris",
+				Sale:       Sale{time.Date(2027, 11, 26, 7, 0, 0, 0, time.UTC), time.Date(2027, 11, 26, 23, 0, 0, 0, time.UTC), 100},
 			},
 		},
 		"-c": {
@@ -87,13 +92,16 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 
 func TestParseConfigChecksValues(t *testing.T) {
 	for want, context := range map[string]map[string]any{
-		`systems is "shop"; allowed is one of flashsale`:    {"systems": "shop"},
-		`domains is "shop"; allowed is one of flashsale`:    {"domains": map[string]any{"shop": map[string]any{}}},
-		`domains.flashsale.name is "localhost"`:             {"domains": map[string]any{"flashsale": map[string]any{"name": "localhost"}}},
-		`domains.flashsale.certificate is "x"`:              {"domains": map[string]any{"flashsale": map[string]any{"certificate": "x"}}},
-		`identity is "{"; allowed is such as {"issuer"`:     {"identity": "{"},
-		`systems is true; allowed is a list of strings, or`: {"systems": true},
-		`alarmEmail is 7; allowed is a string`:              {"alarmEmail": 7.0},
+		`systems is "shop"; allowed is one of flashsale`:                 {"systems": "shop"},
+		`domains is "shop"; allowed is one of flashsale`:                 {"domains": map[string]any{"shop": map[string]any{}}},
+		`domains.flashsale.name is "localhost"`:                          {"domains": map[string]any{"flashsale": map[string]any{"name": "localhost"}}},
+		`domains.flashsale.certificate is "x"`:                           {"domains": map[string]any{"flashsale": map[string]any{"certificate": "x"}}},
+		`identity is "{"; allowed is such as {"issuer"`:                  {"identity": "{"},
+		`systems is true; allowed is a list of strings, or`:              {"systems": true},
+		`timeZone is "Paris"; allowed is a zone`:                         {"timeZone": "Paris"},
+		`sale.closes is "2027-01-01T00:00:00Z"; allowed is a time after`: {"sale": `{"opens": "2027-01-02T00:00:00Z", "closes": "2027-01-01T00:00:00Z", "environments": 1}`},
+		`sale.environments is 0; allowed is 1`:                           {"sale": `{"opens": "2027-01-01T00:00:00Z", "closes": "2027-01-02T00:00:00Z"}`},
+		`alarmEmail is 7; allowed is a string`:                           {"alarmEmail": 7.0},
 	} {
 		_, err := ParseConfig(context)
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/serverless-go/cdk/functions/flashsale"
+	"github.com/serverless-go/cdk/patterns/coldstart"
+	"github.com/serverless-go/cdk/patterns/coldstart/schedule"
 	"github.com/serverless-go/cdk/patterns/eventsourcing"
 	"github.com/serverless-go/cdk/patterns/function"
 )
@@ -29,6 +31,15 @@ type FlashSaleProps struct {
 	//
 	// Default: none.
 	Domain Domain
+	// TimeZone is where most customers are; the commands are kept ready on
+	// workdays from 8 to 20 o'clock there, at weekends from 10 to 18.
+	//
+	// Default: "UTC".
+	TimeZone string
+	// Sale is the flash sale itself.
+	//
+	// Default: none is planned.
+	Sale Sale
 	// Identity signs the customers' tokens.
 	//
 	// Default: none; requests are signed with AWS credentials (IAM).
@@ -36,7 +47,14 @@ type FlashSaleProps struct {
 }
 
 func flashSaleProps(c *Config) *FlashSaleProps {
-	return &FlashSaleProps{Env: c.env(), AlarmEmail: c.AlarmEmail, Domain: c.Domains["flashsale"], Identity: c.Identity}
+	return &FlashSaleProps{
+		Env:        c.env(),
+		AlarmEmail: c.AlarmEmail,
+		Domain:     c.Domains["flashsale"],
+		TimeZone:   c.TimeZone,
+		Sale:       c.Sale,
+		Identity:   c.Identity,
+	}
 }
 
 // FlashSale is a shop during a flash sale. Every action on a cart is an event;
@@ -75,15 +93,16 @@ func NewFlashSale(scope constructs.Construct, id string, p *FlashSaleProps) *Fla
 		AlarmTopic:    s.alarms,
 	})
 	s.addProjections()
-	s.addFunctions()
+	s.addFunctions(p)
 	s.addCascade()
 	s.store.AddArchive("History", &eventsourcing.ArchiveProps{})
 	api := newHTTPAPI(s.stack, "API", httpAPIProps{
 		domain:   p.Domain,
 		identity: p.Identity,
-		routes: append(
-			routesTo(s.carts, flashsale.CommandRoutes()...),
-			routesTo(s.query, flashsale.QueryRoutes()...)...),
+		answers: []integration{
+			{"Commands", s.carts, flashsale.CommandRoutes()},
+			{"Queries", s.query, flashsale.QueryRoutes()},
+		},
 		scopes: map[string]string{flashsale.RouteTotals: flashsale.TotalsScope},
 	})
 	s.addOutputs(api)
@@ -132,10 +151,36 @@ func (s *FlashSale) addAlarmTopic(email string) {
 
 // function makes one of the system's functions.
 func (s *FlashSale) function(id, name, description string, p function.Props) *function.Function {
+	return function.NewFunction(s.stack, id, s.named(name, description, p))
+}
+
+// named says which of our handlers a function runs.
+func (s *FlashSale) named(name, description string, p function.Props) *function.Props {
 	p.Entry = "github.com/serverless-go/cdk/functions/" + name
 	p.Description = description
 	p.Alarms.Topic = s.alarms
-	return function.NewFunction(s.stack, id, &p)
+	return &p
+}
+
+// warmCarts makes the function of the commands, which customers wait for, and
+// keeps it ready while they shop.
+func (s *FlashSale) warmCarts(fn function.Props, p *FlashSaleProps) *function.Function {
+	zone := p.TimeZone
+	if zone == "" {
+		zone = "UTC"
+	}
+	ready := schedule.Schedule{
+		schedule.Weekdays(zone, 8, 20, 2),
+		schedule.Weekends(zone, 10, 18, 1),
+	}
+	if p.Sale != (Sale{}) {
+		ready = append(ready, schedule.Window(p.Sale.Opens, p.Sale.Closes, p.Sale.Environments))
+	}
+	return coldstart.NewWarmFunction(s.stack, "CartsHandler", &coldstart.WarmFunctionProps{
+		Function:               s.named("carts", "Answers the commands of the carts API.", fn),
+		ProvisionedConcurrency: &coldstart.ProvisionedConcurrencyProps{Schedule: ready},
+		AlarmTopic:             s.alarms,
+	}).Function()
 }
 
 func (s *FlashSale) addProjections() {
@@ -154,9 +199,9 @@ func (s *FlashSale) addProjections() {
 	})
 }
 
-func (s *FlashSale) addFunctions() {
+func (s *FlashSale) addFunctions(p *FlashSaleProps) {
 	fn := function.Props{Memory: 512, WithoutDeadLetterQueue: true} // the API waits for their answer
-	s.carts = s.function("CartsHandler", "carts", "Answers the commands of the carts API.", fn)
+	s.carts = s.warmCarts(fn, p)
 	s.store.GrantAppend(s.carts)
 	s.store.GrantRead(s.carts)
 

@@ -12,22 +12,15 @@ import (
 	"github.com/serverless-go/cdk/patterns/function"
 )
 
-// route is a route of an HTTP API and the function that answers it.
-type route struct {
-	key string // "POST /carts"
-	to  *function.Function
-}
-
-func routesTo(fn *function.Function, keys ...string) []route {
-	var routes []route
-	for _, key := range keys {
-		routes = append(routes, route{key, fn})
-	}
-	return routes
+// integration is a function that answers routes of an HTTP API.
+type integration struct {
+	id       string // of the construct
+	function *function.Function
+	routes   []string // "POST /carts"
 }
 
 type httpAPIProps struct {
-	routes   []route
+	answers  []integration
 	scopes   map[string]string // route key -> OAuth scope that it needs
 	identity Identity          // none: AWS_IAM
 	domain   Domain
@@ -51,16 +44,13 @@ func newHTTPAPI(stack awscdk.Stack, id string, p httpAPIProps) *httpAPI {
 	})
 	a.url = a.api.AttrApiEndpoint()
 	authorize := a.authorizer(scope, p.identity)
-	integrations := map[*function.Function]*string{}
-	for _, r := range p.routes {
-		target, ok := integrations[r.to]
-		if !ok {
-			target = a.integrate(scope, r.to)
-			integrations[r.to] = target
+	for _, in := range p.answers {
+		target := a.integrate(scope, in)
+		for _, key := range in.routes {
+			route := &awsapigatewayv2.CfnRouteProps{ApiId: a.api.Ref(), RouteKey: &key, Target: target}
+			authorize(route, p.scopes[key])
+			awsapigatewayv2.NewCfnRoute(scope, jsii.String(routeID(key)), route)
 		}
-		props := &awsapigatewayv2.CfnRouteProps{ApiId: a.api.Ref(), RouteKey: jsii.String(r.key), Target: target}
-		authorize(props, p.scopes[r.key])
-		awsapigatewayv2.NewCfnRoute(scope, jsii.String(routeID(r.key)), props)
 	}
 	a.addStage(scope)
 	if p.domain.Name != "" {
@@ -94,23 +84,22 @@ func (a *httpAPI) authorizer(scope constructs.Construct, identity Identity) func
 }
 
 // integrate lets the API invoke the function and returns the routes' target.
-func (a *httpAPI) integrate(scope constructs.Construct, fn *function.Function) *string {
-	name := *fn.Node().Id()
-	arn := fn.Target().FunctionArn()
-	awslambda.NewCfnPermission(scope, jsii.String(name+"Permission"), &awslambda.CfnPermissionProps{
+func (a *httpAPI) integrate(scope constructs.Construct, in integration) *string {
+	arn := in.function.Target().FunctionArn()
+	awslambda.NewCfnPermission(scope, jsii.String(in.id+"Permission"), &awslambda.CfnPermissionProps{
 		Action:       jsii.String("lambda:InvokeFunction"),
 		FunctionName: arn,
 		Principal:    jsii.String("apigateway.amazonaws.com"),
 		SourceArn: awscdk.Fn_Sub(jsii.String("arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*/*"),
 			&map[string]*string{"Api": a.api.Ref()}),
 	})
-	integration := awsapigatewayv2.NewCfnIntegration(scope, jsii.String(name+"Integration"), &awsapigatewayv2.CfnIntegrationProps{
+	made := awsapigatewayv2.NewCfnIntegration(scope, jsii.String(in.id+"Integration"), &awsapigatewayv2.CfnIntegrationProps{
 		ApiId:                a.api.Ref(),
 		IntegrationType:      jsii.String("AWS_PROXY"),
 		IntegrationUri:       arn,
 		PayloadFormatVersion: jsii.String("2.0"),
 	})
-	return jsii.String("integrations/" + *integration.Ref())
+	return jsii.String("integrations/" + *made.Ref())
 }
 
 // addStage makes the stage that serves the API at its root, with access logs

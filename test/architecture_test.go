@@ -24,6 +24,7 @@ type ban struct {
 // reaches a higher one.
 var bans = []ban{
 	{"patterns/eventsourcing/schema", "", "third party", "the names that constructs and handlers share stand on the standard library alone"},
+	{"patterns/coldstart/schema", "", "third party", "the names that constructs and handlers share stand on the standard library alone"},
 	{"functions/flashsale", "functions/flashsale/", "third party", "the names that the stack and its functions share stand on the standard library alone"},
 
 	{"functions", "", cdk, "what runs in Lambda must not carry the CDK"},
