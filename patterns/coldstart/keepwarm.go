@@ -23,6 +23,7 @@ import (
 	"github.com/serverless-go/cdk/patterns/function"
 	"github.com/serverless-go/cdk/patterns/internal/construct"
 	"github.com/serverless-go/cdk/patterns/internal/defaults"
+	"github.com/serverless-go/cdk/patterns/internal/statemachine"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -179,34 +180,17 @@ func (p *KeepWarmProps) payload() json.RawMessage {
 // addMachine makes the workflow. Its input names each function as often as it
 // is to be pinged, so that one workflow serves all times of the schedule.
 func (k *KeepWarm) addMachine(p *KeepWarmProps, targets []*string) {
-	logs := awslogs.NewLogGroup(k, jsii.String("Logs"), &awslogs.LogGroupProps{
-		// Log groups of this prefix share one resource policy
-		// (https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html).
-		LogGroupName: jsii.String("/aws/vendedlogs/states/" + *awscdk.Names_UniqueResourceName(k,
-			&awscdk.UniqueResourceNameOptions{MaxLength: jsii.Number(200)})),
-		Retention:     awslogs.RetentionDays_ONE_WEEK,
-		RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
-	})
+	logs := statemachine.LogGroup(k, "Logs", awslogs.RetentionDays_ONE_WEEK, nil)
 	role := defaults.ServiceRole(k, "Role", "states.amazonaws.com",
 		defaults.Actions{"lambda:InvokeFunction"}.On(targets...),
-		// Log delivery knows no resources
-		// (https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html).
-		defaults.Actions{"logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:DescribeLogGroups",
-			"logs:DescribeResourcePolicies", "logs:GetLogDelivery", "logs:ListLogDeliveries",
-			"logs:PutResourcePolicy", "logs:UpdateLogDelivery"}.On(jsii.String("*")))
+		statemachine.AllowLogging())
+	logging := statemachine.Logging(logs, true) // pings, nothing personal
+	logging.Level = jsii.String("ERROR")
 	k.machine = awsstepfunctions.NewCfnStateMachine(k, jsii.String("StateMachine"), &awsstepfunctions.CfnStateMachineProps{
-		StateMachineType: jsii.String("EXPRESS"),
-		RoleArn:          role.RoleArn(),
-		Definition:       definition(p.payload()),
-		LoggingConfiguration: &awsstepfunctions.CfnStateMachine_LoggingConfigurationProperty{
-			Level:                jsii.String("ERROR"),
-			IncludeExecutionData: jsii.Bool(true), // pings, nothing personal
-			Destinations: []any{&awsstepfunctions.CfnStateMachine_LogDestinationProperty{
-				CloudWatchLogsLogGroup: &awsstepfunctions.CfnStateMachine_CloudWatchLogsLogGroupProperty{
-					LogGroupArn: logs.LogGroupArn(),
-				},
-			}},
-		},
+		StateMachineType:     jsii.String("EXPRESS"),
+		RoleArn:              role.RoleArn(),
+		Definition:           definition(p.payload()),
+		LoggingConfiguration: logging,
 	})
 	k.alarm = alarm.New(k, "Failed", alarm.Alarm{
 		Namespace:   "AWS/States",

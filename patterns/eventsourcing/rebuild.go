@@ -16,6 +16,7 @@ import (
 	"github.com/serverless-go/cdk/patterns/function"
 	"github.com/serverless-go/cdk/patterns/internal/construct"
 	"github.com/serverless-go/cdk/patterns/internal/defaults"
+	"github.com/serverless-go/cdk/patterns/internal/statemachine"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -99,7 +100,7 @@ func newRebuild(j *Projection, p *RebuildProps, t alarm.Tuning, topic awssns.ITo
 	r.workflow = newStateMachine(r, p.definition(handler, j.handler.Timeout()),
 		"A rebuild of "+*j.Node().Id()+" failed: mend the cause and redrive the execution, or abandon its model.",
 		t, topic, defaults.Actions{"lambda:InvokeFunction"}.On(handler))
-	r.workflow.allowDistributedMap(r, replayLabel)
+	statemachine.AllowMaps(r, "MapPolicy", r.workflow.role, r.workflow.machine, replayLabel)
 	j.addAlarm(r.workflow.alarm)
 	return r
 }
