@@ -92,8 +92,8 @@ func TestParseConfigNamesEveryProblem(t *testing.T) {
 
 func TestParseConfigChecksValues(t *testing.T) {
 	for want, context := range map[string]map[string]any{
-		`systems is "shop"; allowed is one of flashsale`:                 {"systems": "shop"},
-		`domains is "shop"; allowed is one of flashsale`:                 {"domains": map[string]any{"shop": map[string]any{}}},
+		`systems is "shop"; allowed is one of flashsale, training`:       {"systems": "shop"},
+		`domains is "shop"; allowed is one of flashsale, training`:       {"domains": map[string]any{"shop": map[string]any{}}},
 		`domains.flashsale.name is "localhost"`:                          {"domains": map[string]any{"flashsale": map[string]any{"name": "localhost"}}},
 		`domains.flashsale.certificate is "x"`:                           {"domains": map[string]any{"flashsale": map[string]any{"certificate": "x"}}},
 		`identity is "{"; allowed is such as {"issuer"`:                  {"identity": "{"},

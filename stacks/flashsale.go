@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
@@ -87,7 +86,7 @@ func NewFlashSale(scope constructs.Construct, id string, p *FlashSaleProps) *Fla
 		Env:         p.Env,
 		Description: jsii.String("Flash sale: event-sourced carts, projections, and a cascade that reacts to abandonment."),
 	})}
-	s.addAlarmTopic(p.AlarmEmail)
+	s.key, s.alarms = newAlarmTopic(s.stack, "Encrypts the flash sale's events, read models and alarms.", p.AlarmEmail)
 	s.store = eventsourcing.NewEventStore(s.stack, "Carts", &eventsourcing.EventStoreProps{
 		EncryptionKey: s.key,
 		AlarmTopic:    s.alarms,
@@ -111,43 +110,6 @@ func NewFlashSale(scope constructs.Construct, id string, p *FlashSaleProps) *Fla
 
 // Stack returns the CDK stack.
 func (s *FlashSale) Stack() awscdk.Stack { return s.stack }
-
-// addAlarmTopic makes the topic that alarms and the abandonment alert go to,
-// and the key of all that the stack encrypts.
-func (s *FlashSale) addAlarmTopic(email string) {
-	s.key = awskms.NewKey(s.stack, jsii.String("Key"), &awskms.KeyProps{
-		Description:       jsii.String("Encrypts the flash sale's events, read models and alarms."),
-		EnableKeyRotation: jsii.Bool(true),
-		RemovalPolicy:     awscdk.RemovalPolicy_RETAIN,
-	})
-	s.key.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Sid: jsii.String("PublishToEncryptedTopics"),
-		Principals: &[]awsiam.IPrincipal{
-			awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil),
-			awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), nil),
-		},
-		Actions:    jsii.Strings("kms:Decrypt", "kms:GenerateDataKey"),
-		Resources:  jsii.Strings("*"), // of a key's policy: this key
-		Conditions: &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()}},
-	}), nil)
-	s.alarms = awssns.NewTopic(s.stack, jsii.String("Alarms"), &awssns.TopicProps{
-		EnforceSSL: jsii.Bool(true),
-		MasterKey:  s.key,
-	})
-	s.alarms.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil)},
-		Actions:    jsii.Strings("sns:Publish"),
-		Resources:  &[]*string{s.alarms.TopicArn()},
-		Conditions: &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()}},
-	}))
-	if email != "" {
-		awssns.NewSubscription(s.stack, jsii.String("AlarmEmail"), &awssns.SubscriptionProps{
-			Topic:    s.alarms,
-			Protocol: awssns.SubscriptionProtocol_EMAIL,
-			Endpoint: &email,
-		})
-	}
-}
 
 // function makes one of the system's functions.
 func (s *FlashSale) function(id, name, description string, p function.Props) *function.Function {

@@ -13,6 +13,7 @@ import (
 // systems maps a system's name to what makes its stacks.
 var systems = map[string]func(awscdk.App, *Config){
 	"flashsale": func(app awscdk.App, c *Config) { NewFlashSale(app, c.stackName("FlashSale"), flashSaleProps(c)) },
+	"training":  func(app awscdk.App, c *Config) { NewTraining(app, c.stackName("Training"), trainingProps(c)) },
 }
 
 // Systems returns the names of all systems, sorted.

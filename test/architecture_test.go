@@ -25,6 +25,10 @@ type ban struct {
 var bans = []ban{
 	{"patterns/eventsourcing/schema", "", "third party", "the names that constructs and handlers share stand on the standard library alone"},
 	{"patterns/coldstart/schema", "", "third party", "the names that constructs and handlers share stand on the standard library alone"},
+	{"patterns/orchestration/openwhisk/schema", "", "third party", "the names that constructs and handlers share stand on the standard library alone"},
+	{"patterns/orchestration/graph", "", "third party", "the names that constructs and handlers share stand on the standard library alone"},
+	{"patterns/orchestration/training", "", "third party", "the names that constructs and handlers share stand on the standard library alone"},
+	{"patterns/orchestration/saga", "", "third party", "the contract of a saga's steps stands on the standard library alone"},
 	{"functions/flashsale", "functions/flashsale/", "third party", "the names that the stack and its functions share stand on the standard library alone"},
 
 	{"functions", "", cdk, "what runs in Lambda must not carry the CDK"},
@@ -33,11 +37,17 @@ var bans = []ban{
 	{"patterns/eventsourcing/projection", "", jsii, "it runs in Lambda"},
 	{"patterns/eventsourcing/cascade", "", jsii, "it runs in Lambda"},
 	{"patterns/orchestration/asl", "", jsii, "it runs in users' tests and in Lambda"},
+	{"patterns/orchestration/graph", "", jsii, "it runs in Lambda"},
+	{"patterns/orchestration/neptune", "", jsii, "it runs in Lambda"},
+	{"patterns/orchestration/openwhisk", "", jsii, "it runs in an action and in Lambda"},
+	{"patterns/orchestration/saga", "", jsii, "it runs in Lambda"},
+	{"patterns/orchestration/training", "", jsii, "it runs in Lambda"},
 	{"patterns/coldstart/planner", "", jsii, "it runs without the CDK"},
 	{"patterns/coldstart/schedule", "", jsii, "it is the planner's output"},
 	{"patterns/coldstart/warm", "", jsii, "it runs in Lambda"},
 
-	{"patterns", "patterns/eventsourcing/eventlog patterns/eventsourcing/projection patterns/eventsourcing/cascade patterns/coldstart/warm", sdk,
+	{"patterns", "patterns/eventsourcing/eventlog patterns/eventsourcing/projection patterns/eventsourcing/cascade patterns/coldstart/warm " +
+		"patterns/orchestration/neptune patterns/orchestration/openwhisk patterns/orchestration/saga patterns/orchestration/training", sdk,
 		"a construct describes AWS and does not call it"},
 	{"patterns/internal", "", "patterns/function", "internal is below the function"},
 	{"patterns/internal", "", "patterns/eventsourcing", "internal is below the families"},

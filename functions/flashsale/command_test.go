@@ -14,8 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/serverless-go/cdk/functions/api"
 	"github.com/serverless-go/cdk/functions/flashsale"
-	"github.com/serverless-go/cdk/functions/flashsale/api"
 	"github.com/serverless-go/cdk/functions/flashsale/cart"
 	"github.com/serverless-go/cdk/functions/flashsale/command"
 	"github.com/serverless-go/cdk/patterns/eventsourcing/eventlog"

@@ -19,8 +19,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/serverless-go/cdk/functions/api"
 	"github.com/serverless-go/cdk/functions/flashsale"
-	"github.com/serverless-go/cdk/functions/flashsale/api"
 	"github.com/serverless-go/cdk/functions/flashsale/cart"
 	"github.com/serverless-go/cdk/functions/flashsale/cartview"
 	"github.com/serverless-go/cdk/functions/flashsale/command"

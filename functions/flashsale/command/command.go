@@ -13,8 +13,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/serverless-go/cdk/functions/api"
 	"github.com/serverless-go/cdk/functions/flashsale"
-	"github.com/serverless-go/cdk/functions/flashsale/api"
 	"github.com/serverless-go/cdk/functions/flashsale/cart"
 	"github.com/serverless-go/cdk/patterns/eventsourcing/eventlog"
 )

@@ -7,8 +7,8 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/serverless-go/cdk/functions/api"
 	"github.com/serverless-go/cdk/functions/flashsale"
-	"github.com/serverless-go/cdk/functions/flashsale/api"
 	"github.com/serverless-go/cdk/functions/flashsale/cart"
 )
 

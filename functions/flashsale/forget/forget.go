@@ -12,7 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"github.com/serverless-go/cdk/functions/flashsale/api"
+	"github.com/serverless-go/cdk/functions/api"
 	"github.com/serverless-go/cdk/patterns/eventsourcing/eventlog"
 	"github.com/serverless-go/cdk/patterns/eventsourcing/schema"
 )

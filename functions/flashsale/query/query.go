@@ -15,8 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"github.com/serverless-go/cdk/functions/api"
 	"github.com/serverless-go/cdk/functions/flashsale"
-	"github.com/serverless-go/cdk/functions/flashsale/api"
 	"github.com/serverless-go/cdk/functions/flashsale/cartview"
 	"github.com/serverless-go/cdk/functions/flashsale/totals"
 	"github.com/serverless-go/cdk/patterns/eventsourcing/projection"

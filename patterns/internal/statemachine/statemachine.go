@@ -88,7 +88,7 @@ func AllowMaps(scope constructs.Construct, id string, role awsiam.IRole, machine
 		Roles: &[]awsiam.IRole{role},
 		Statements: &[]awsiam.PolicyStatement{
 			defaults.Actions{"states:StartExecution"}.On(machine.Ref()),
-			defaults.Actions{"states:DescribeExecution", "states:StopExecution"}.On(append(children, Execution(machine, ":*"))...),
+			defaults.Actions{"states:DescribeExecution", "states:StopExecution"}.On(append([]*string{Execution(machine, ":*")}, children...)...),
 			defaults.Actions{"states:RedriveExecution"}.On(children...),
 		},
 	})

@@ -13,7 +13,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/serverless-go/cdk/functions/flashsale/api"
+	"github.com/serverless-go/cdk/functions/api"
 )
 
 func TestCaller(t *testing.T) {
