@@ -125,7 +125,7 @@ func (p *RebuildProps) definition(handler *string, timeout time.Duration) map[st
 			},
 			"Retry": []any{map[string]any{
 				"ErrorEquals": []string{"UnavailableError", "Lambda.TooManyRequestsException", "Lambda.ServiceException",
-					"Lambda.AWSLambdaException", "Lambda.SdkClientException", "Lambda.Unknown", "Sandbox.Timedout"},
+					"Lambda.AWSLambdaException", "Lambda.SdkClientException", "Lambda.Unknown", "Runtime.ExitError", "Sandbox.Timedout"},
 				"IntervalSeconds": 2,
 				"BackoffRate":     2,
 				"MaxDelaySeconds": 60,

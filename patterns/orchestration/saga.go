@@ -633,7 +633,7 @@ func (r *sagaRenderer) task(a *Action, step string, op saga.Operation) map[strin
 func (r Retry) render(op saga.Operation) []any {
 	// https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html
 	errors, attempts, longest := []string{"UnavailableError", "Lambda.TooManyRequestsException", "Lambda.ServiceException",
-		"Lambda.AWSLambdaException", "Lambda.SdkClientException", "Lambda.Unknown", "Sandbox.Timedout"}, 5, time.Minute
+		"Lambda.AWSLambdaException", "Lambda.SdkClientException", "Lambda.Unknown", "Runtime.ExitError", "Sandbox.Timedout"}, 5, time.Minute
 	if op == saga.Compensate {
 		errors, attempts, longest = []string{"States.ALL"}, 12, 10*time.Minute
 	}

@@ -41,7 +41,7 @@ var testAssembly = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	// For another architecture, so that the harness has to build it again.
-	cmd := exec.Command("go", "build", "-tags=lambda.norpc", "-o", filepath.Join(dir, "asset.handler", "bootstrap"), "./testdata/handler")
+	cmd := exec.Command("go", "build", "-tags=lambda.norpc", "-o", filepath.Join(dir, "asset.handler", "bootstrap"), "./shop")
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0")
 	cmd.Stderr = os.Stderr
 	return dir, cmd.Run()

@@ -97,6 +97,7 @@ function definition(functionName) {
 					'Lambda.AWSLambdaException',
 					'Lambda.SdkClientException',
 					'Lambda.Unknown',
+					'Runtime.ExitError',
 					'Sandbox.Timedout',
 				],
 				IntervalSeconds: 2,

@@ -1,4 +1,4 @@
-// Command handler is what the functions of the harness's own test stack run. It
+// Command shop is what the functions of the harness's own test stack run. It
 // does what HANDLER says.
 package main
 
