@@ -274,7 +274,15 @@ func (tr traffic) run(ctx context.Context, d *Deployment) error {
 func TestScenario(t *testing.T) {
 	o := options(t)
 	o.Faults = Faults{Seed: 7, Crash: 0.02, Throttle: 0.02, DuplicateRecords: 0.05, DuplicateEvents: 0.05, DuplicateMessages: 0.05, Reorder: 0.5}
-	d := deploy(t, shop(t), o)
+	// As often as the faults hit a batch, two or three attempts are sometimes
+	// not enough for an event that nothing is wrong with.
+	template := shop(t)
+	for _, queue := range []string{"Audit", "Ordered"} {
+		if err := template.Resources[queue].Set("RedrivePolicy.maxReceiveCount", 8); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := deploy(t, template, o)
 	tr := traffic{carts: 100, events: 4, abandoned: 10, poisoned: 3, concurrentClients: 8}
 	start := time.Now()
 	if err := tr.run(t.Context(), d); err != nil {
