@@ -99,7 +99,7 @@ type EventStore struct {
 	bus        awsevents.IEventBus
 	busName    *string // nil when adopted
 	archive    awsevents.CfnArchive
-	outbox     *outbox
+	outbox     *pipe
 	alarmTopic awssns.ITopic
 	readers    int // of the table's stream
 	tableARN   *string

