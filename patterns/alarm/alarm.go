@@ -3,6 +3,7 @@
 package alarm
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -59,11 +61,12 @@ type Alarm struct {
 	Comparison string
 	Period     time.Duration // unless tuned; Default: one minute
 	Periods    int           // unless tuned; Default: 1
+	Missing    string        // how missing data counts; Default: "notBreaching"
 }
 
 // New makes the alarm in the scope, tuned, and sends its changes to the topic,
-// if there is one. Missing data never alarms: a function that nobody calls is
-// not broken. It returns nil if the tuning is Off.
+// if there is one. Missing data does not alarm unless Missing says otherwise: a
+// function that nobody calls is not broken. It returns nil if the tuning is Off.
 //
 // A standard alarm costs 0.10 USD a month in most regions
 // (https://aws.amazon.com/cloudwatch/pricing/).
@@ -80,9 +83,8 @@ func New(scope constructs.Construct, id string, a Alarm, t Tuning, topic awssns.
 	if t.Periods != 0 {
 		a.Periods = t.Periods
 	}
-	if a.Comparison == "" {
-		a.Comparison = "GreaterThanOrEqualToThreshold"
-	}
+	a.Comparison = cmp.Or(a.Comparison, "GreaterThanOrEqualToThreshold")
+	a.Missing = cmp.Or(a.Missing, "notBreaching")
 	dimensions := make([]*awscloudwatch.CfnAlarm_DimensionProperty, 0, len(a.Dimensions))
 	for _, name := range slices.Sorted(maps.Keys(a.Dimensions)) {
 		dimensions = append(dimensions, &awscloudwatch.CfnAlarm_DimensionProperty{Name: jsii.String(name), Value: a.Dimensions[name]})
@@ -97,7 +99,7 @@ func New(scope constructs.Construct, id string, a Alarm, t Tuning, topic awssns.
 		Threshold:          &a.Threshold,
 		Period:             jsii.Number(max(a.Period, time.Minute).Seconds()),
 		EvaluationPeriods:  jsii.Number(max(a.Periods, 1)),
-		TreatMissingData:   jsii.String("notBreaching"),
+		TreatMissingData:   &a.Missing,
 		AlarmActions:       Actions(topic),
 		OkActions:          Actions(topic),
 	})
@@ -108,5 +110,5 @@ func Actions(topic awssns.ITopic) *[]any {
 	if topic == nil {
 		return nil
 	}
-	return &[]any{topic.TopicArn()}
+	return &[]any{construct.TopicArn(topic)}
 }

@@ -2,12 +2,13 @@ package function
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/alarm"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -15,6 +16,8 @@ import (
 // notifies nobody.
 type Alarms struct {
 	// Off makes none of them.
+	//
+	// Default: all are made.
 	Off bool
 	// Topic is told when an alarm goes off and when it is over.
 	//
@@ -50,7 +53,7 @@ func (f *Function) addAlarms(a Alarms, timeout time.Duration) {
 	if a.Off {
 		return
 	}
-	dimensions := map[string]*string{"FunctionName": f.lambda.FunctionName()}
+	dimensions := map[string]*string{"FunctionName": f.name()}
 	add := func(id string, spec alarm.Alarm, t alarm.Tuning) {
 		spec.Namespace, spec.Dimensions = "AWS/Lambda", dimensions
 		if made := alarm.New(f, id, spec, t, a.Topic); made != nil {
@@ -72,4 +75,4 @@ func (f *Function) addAlarms(a Alarms, timeout time.Duration) {
 }
 
 // Alarms returns the alarms that were made.
-func (f *Function) Alarms() []awscloudwatch.CfnAlarm { return f.alarms }
+func (f *Function) Alarms() []awscloudwatch.CfnAlarm { return slices.Clone(f.alarms) }

@@ -9,7 +9,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3assets"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
-	"github.com/serverless-go/cdk/patterns/internal/asset"
+	"github.com/serverless-go/cdk/internal/asset"
+	"github.com/serverless-go/cdk/internal/construct"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -21,7 +22,7 @@ func (p *Props) code(scope constructs.Construct, id string) awslambda.Code {
 	}
 	var dir, hash string
 	var err error
-	if *awscdk.Stack_Of(scope).BundlingRequired() {
+	if construct.BundlingRequired(scope) {
 		dir, hash, err = p.build()
 	} else {
 		sum := sha256.Sum256([]byte(p.Entry))
@@ -42,7 +43,7 @@ func (p *Props) code(scope constructs.Construct, id string) awslambda.Code {
 
 func (p *Props) build() (dir, hash string, err error) {
 	arch := "arm64"
-	if *p.architecture().Name() == *awslambda.Architecture_X86_64().Name() {
+	if p.Architecture != nil && *p.Architecture.Name() == *awslambda.Architecture_X86_64().Name() {
 		arch = "amd64"
 	}
 	h, err := asset.Find(p.Entry, arch)
@@ -54,4 +55,16 @@ func (p *Props) build() (dir, hash string, err error) {
 	}
 	dir, err = h.Build(hash)
 	return dir, hash, err
+}
+
+// Prepare looks up the Go handlers that the pattern matches, such as
+// "example.com/shop/functions/...", and builds those for arm64 that changed,
+// side by side and before the CDK starts. Without it each function does so for
+// itself, which takes two calls of the go command each; an app with more than
+// a few functions calls it first. What it cannot build is left to the function
+// that uses it, whose error names the construct.
+//
+// It tells progress, if not nil, of each handler that was built.
+func Prepare(pattern string, progress func(built, of int, name string)) error {
+	return asset.Prepare(pattern, "arm64", progress)
 }

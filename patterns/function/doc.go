@@ -8,6 +8,13 @@
 // package, built without Docker when the app is synthesized, or code for any
 // other runtime.
 //
+//	checkout := function.NewFunction(stack, "Checkout", &function.Props{
+//		Entry:  "example.com/shop/functions/checkout",
+//		Alarms: function.Alarms{Topic: onCall},
+//	})
+//
+// What it makes, and where what fails goes:
+//
 //	   caller ──▶ alias (optional) ──▶ function ──▶ log group
 //	                                      │  ╲──▶ X-Ray
 //	failed asynchronous events ──▶ dead-letter queue ──▶ alarm ──▶ topic

@@ -1,6 +1,8 @@
 package function
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,8 +15,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -25,7 +27,8 @@ type Props struct {
 	// with "./", "../" or "/". It is built with CGO off, so it must be pure
 	// Go. Set Entry or Code, not both.
 	Entry string
-	// Code is the code for any other runtime, with Runtime and Handler.
+	// Code is the code for any other runtime, with Runtime and Handler. Set Entry
+	// or Code, not both.
 	Code awslambda.Code
 	// Runtime runs Code.
 	//
@@ -85,6 +88,16 @@ type Props struct {
 	// Default: no versions, callers call the function itself.
 	Alias string
 
+	// Grants grants the function what it needs from the start: it is called with
+	// the function before that is made. What it grants is part of the role, and
+	// what it sets with AddEnvironment of the function, so that nothing ever runs
+	// without them. The grants of this module work there, with a nil result, and
+	// so does AddToPolicy. The CDK's own need the role, and so do a data lake's
+	// under Lake Formation: call them after NewFunction.
+	//
+	// Default: nothing; what is granted later is a policy of its own.
+	Grants func(*Function)
+
 	// DeadLetterQueue takes the events of asynchronous invocations that failed
 	// three times.
 	//
@@ -93,6 +106,8 @@ type Props struct {
 	DeadLetterQueue awssqs.IQueue
 	// WithoutDeadLetterQueue makes none, for a function that is only invoked
 	// synchronously or by a queue of its own: it has no events to lose.
+	//
+	// Default: there is one.
 	WithoutDeadLetterQueue bool
 	// Alarms tunes the alarms.
 	//
@@ -112,12 +127,21 @@ type Function struct {
 	constructs.Construct
 	lambda      awslambda.IFunction
 	own         awslambda.Function // nil when adopted
+	role        awsiam.IRole       // nil when adopted
 	alias       awslambda.Alias
 	timeout     time.Duration
 	logGroup    awslogs.ILogGroup
 	deadLetters awssqs.IQueue
 	alarms      []awscloudwatch.CfnAlarm
+	environment map[string]string // what is known to be set
+	planned     *plan             // while Props.Grants runs: there is no lambda and no role yet
 }
+
+// plan is the principal that a function will act as.
+type plan struct{ of *Function }
+
+// GrantPrincipal panics: there is none yet.
+func (p *plan) GrantPrincipal() awsiam.IPrincipal { return p.of.GrantPrincipal() }
 
 // NewFunction makes a function. It panics with a *[props.Error] when the props
 // are wrong or the Go package does not build.
@@ -126,22 +150,35 @@ func NewFunction(scope constructs.Construct, id string, p *Props) *Function {
 		p = &Props{}
 	}
 	p.check(scope, id)
-	f := &Function{timeout: construct.Or(p.Timeout, 10*time.Second)}
+	f := &Function{timeout: construct.Or(p.Timeout, 10*time.Second), environment: map[string]string{}}
 	code := p.code(scope, id)
 	construct.Init(f, scope, id)
+
+	allow := p.grant(f)
 
 	f.logGroup = p.LogGroup
 	if f.logGroup == nil {
 		f.logGroup = defaults.LogGroup(f, "Logs", p.LogRetention, p.EncryptionKey)
 	}
-	role := awsiam.NewRole(f, jsii.String("Role"), &awsiam.RoleProps{
-		AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil),
-	})
+	if p.FunctionProps != nil {
+		f.role = p.FunctionProps.Role
+	}
+	if f.role == nil {
+		f.role = newRole(f, allow)
+		allow = nil
+	}
 	if f.deadLetters = p.DeadLetterQueue; f.deadLetters == nil && !p.WithoutDeadLetterQueue {
 		f.deadLetters = defaults.DeadLetterQueue(f, "DeadLetters", defaults.DeadLetters{Key: p.EncryptionKey})
 	}
-	f.own = awslambda.NewFunction(f, jsii.String("Function"), p.layered(f, code, role))
+	f.logGroup.GrantWrite(f.role)
+	f.own = awslambda.NewFunction(f, jsii.String("Function"), p.layered(f, code))
 	f.lambda = f.own
+	defaults.Grant(f, allow...)
+	if p.ownEnvironment() {
+		for _, key := range slices.Sorted(maps.Keys(f.environment)) {
+			f.own.AddEnvironment(&key, jsii.String(f.environment[key]), nil)
+		}
+	}
 	if p.Alias != "" {
 		f.alias = awslambda.NewAlias(f, jsii.String("Alias"), &awslambda.AliasProps{
 			AliasName: &p.Alias,
@@ -160,7 +197,7 @@ func Adopt(scope constructs.Construct, id string, fn awslambda.IFunction) *Funct
 	var c props.Check
 	c.Require(fn != nil, "fn", fn, "a function", "look it up with awslambda.Function_FromFunctionAttributes")
 	c.Panic(scope, id)
-	f := &Function{lambda: fn}
+	f := &Function{lambda: fn, environment: map[string]string{}}
 	construct.Init(f, scope, id)
 	f.own, _ = fn.(awslambda.Function)
 	return f
@@ -194,22 +231,47 @@ func (p *Props) check(scope constructs.Construct, id string) {
 	c.Panic(scope, id)
 }
 
-func (p *Props) layered(f *Function, code awslambda.Code, role awsiam.IRole) *awslambda.FunctionProps {
+// ownEnvironment reports whether the user's FunctionProps have an environment,
+// which stands in the place of Environment.
+func (p *Props) ownEnvironment() bool {
+	return p.FunctionProps != nil && p.FunctionProps.Environment != nil
+}
+
+// grant runs Grants and returns the statements. What it sets is in the
+// function's environment.
+func (p *Props) grant(f *Function) []defaults.Statement {
+	if !p.ownEnvironment() {
+		maps.Copy(f.environment, p.Environment)
+	}
+	if p.Grants == nil {
+		return nil
+	}
+	f.planned = &plan{f}
+	defer func() { f.planned = nil }()
+	return defaults.Collect(func() { p.Grants(f) }, f, f.planned)
+}
+
+func newRole(f *Function, allow []defaults.Statement) awsiam.IRole {
+	p := &awsiam.RoleProps{AssumedBy: defaults.ServicePrincipal(f, "lambda.amazonaws.com")}
+	if len(allow) > 0 {
+		p.InlinePolicies = &map[string]awsiam.PolicyDocument{"Allow": defaults.Document(allow...)}
+	}
+	return defaults.Role(f, "Role", p)
+}
+
+func (p *Props) layered(f *Function, code awslambda.Code) *awslambda.FunctionProps {
 	base := &awslambda.FunctionProps{
-		Architecture:    p.architecture(),
+		Architecture:    p.architecture(f),
 		DeadLetterQueue: f.deadLetters,
 		Description:     construct.Text(p.Description),
-		Environment:     construct.Map(p.Environment),
-		InitialPolicy: &[]awsiam.PolicyStatement{
-			defaults.Actions{"logs:CreateLogStream", "logs:PutLogEvents"}.On(f.logGroup.LogGroupArn()),
-		},
-		LogGroup:      f.logGroup,
-		LoggingFormat: awslambda.LoggingFormat_JSON,
-		MemorySize:    jsii.Number(construct.Or(p.Memory, 256)),
-		RecursiveLoop: awslambda.RecursiveLoop_TERMINATE,
-		Role:          role,
-		Timeout:       construct.Duration(f.timeout),
-		Tracing:       awslambda.Tracing_ACTIVE,
+		Environment:     construct.Map(f.environment),
+		LogGroup:        f.logGroup,
+		LoggingFormat:   awslambda.LoggingFormat_JSON,
+		MemorySize:      jsii.Number(construct.Or(p.Memory, 256)),
+		RecursiveLoop:   awslambda.RecursiveLoop_TERMINATE,
+		Role:            f.role,
+		Timeout:         construct.SharedDuration(f, f.timeout),
+		Tracing:         awslambda.Tracing_ACTIVE,
 	}
 	if p.EncryptionKey != nil {
 		base.EnvironmentEncryption = p.EncryptionKey
@@ -225,7 +287,7 @@ func (p *Props) layered(f *Function, code awslambda.Code, role awsiam.IRole) *aw
 	}
 	runtime := p.Runtime
 	if runtime == nil {
-		runtime = awslambda.Runtime_PROVIDED_AL2023()
+		runtime = construct.Constant(f, "PROVIDED_AL2023", awslambda.Runtime_PROVIDED_AL2023)
 	}
 	return construct.Layer(base, p.FunctionProps, &awslambda.FunctionProps{
 		Code:    code,
@@ -234,18 +296,30 @@ func (p *Props) layered(f *Function, code awslambda.Code, role awsiam.IRole) *aw
 	})
 }
 
-func (p *Props) architecture() awslambda.Architecture {
+func (p *Props) architecture(scope constructs.Construct) awslambda.Architecture {
 	if p.Architecture != nil {
 		return p.Architecture
 	}
-	return awslambda.Architecture_ARM_64()
+	return construct.Constant(scope, "ARM_64", awslambda.Architecture_ARM_64)
 }
 
 // Lambda returns the function itself.
-func (f *Function) Lambda() awslambda.IFunction { return f.lambda }
+func (f *Function) Lambda() awslambda.IFunction {
+	f.requireMade()
+	return f.lambda
+}
+
+// requireMade panics where Props.Grants asks for what there is not yet.
+func (f *Function) requireMade() {
+	var c props.Check
+	c.Require(f.planned == nil, "function", props.Words("not made yet"), "grants of this module, AddToPolicy and AddEnvironment",
+		"use its role, and what the CDK grants by it, after NewFunction")
+	c.Panic(f, "Grants")
+}
 
 // Target returns what callers invoke: the alias, or the function without one.
 func (f *Function) Target() awslambda.IFunction {
+	f.requireMade()
 	if f.alias != nil {
 		return f.alias
 	}
@@ -253,13 +327,25 @@ func (f *Function) Target() awslambda.IFunction {
 }
 
 // Role returns the function's role, nil if it was adopted without one.
-func (f *Function) Role() awsiam.IRole { return f.lambda.Role() }
+func (f *Function) Role() awsiam.IRole {
+	f.requireMade()
+	if f.role != nil {
+		return f.role
+	}
+	return f.lambda.Role()
+}
 
 // LogGroup returns the log group, nil if the function was adopted.
-func (f *Function) LogGroup() awslogs.ILogGroup { return f.logGroup }
+func (f *Function) LogGroup() awslogs.ILogGroup {
+	f.requireMade()
+	return f.logGroup
+}
 
 // DeadLetterQueue returns the queue of failed asynchronous events, or nil.
-func (f *Function) DeadLetterQueue() awssqs.IQueue { return f.deadLetters }
+func (f *Function) DeadLetterQueue() awssqs.IQueue {
+	f.requireMade()
+	return f.deadLetters
+}
 
 // Timeout returns the longest an invocation takes, 0 if it is not known
 // because the function was adopted.
@@ -267,22 +353,56 @@ func (f *Function) Timeout() time.Duration { return f.timeout }
 
 // GrantPrincipal returns the principal that the function acts as. It makes a
 // Function an awsiam.IGrantable.
-func (f *Function) GrantPrincipal() awsiam.IPrincipal { return f.lambda.GrantPrincipal() }
+func (f *Function) GrantPrincipal() awsiam.IPrincipal {
+	f.requireMade()
+	if f.role != nil {
+		return f.role
+	}
+	return construct.GrantPrincipal(f.lambda)
+}
+
+// Identity returns the principal that the function acts as and no more: grants to
+// it do not set the function's environment, as those to the function itself do.
+// It works in Props.Grants, too.
+func (f *Function) Identity() awsiam.IGrantable {
+	if f.planned != nil {
+		return f.planned
+	}
+	return f.GrantPrincipal()
+}
+
+// name returns the name of the function, for metrics.
+func (f *Function) name() *string { return construct.FunctionName(f.lambda) }
 
 // GrantInvoke lets the grantee invoke the function through its [Function.Target].
 func (f *Function) GrantInvoke(grantee awsiam.IGrantable) awsiam.Grant {
-	return f.Target().GrantInvoke(grantee.GrantPrincipal())
+	target := f.Target()
+	if !defaults.Collecting(grantee) {
+		return target.GrantInvoke(grantee.GrantPrincipal())
+	}
+	arn := construct.FunctionArn(target)
+	resources := []*string{arn}
+	switch target.(type) {
+	case awslambda.IAlias, awslambda.IVersion:
+	default:
+		resources = append(resources, jsii.String(*arn+":*")) // its versions and aliases, as the CDK grants it
+	}
+	return defaults.Grant(grantee, defaults.Actions{"lambda:InvokeFunction"}.To(resources...))
 }
 
 // AddEnvironment sets an environment variable. It does nothing to a function
 // that was adopted by reference, for the CDK cannot change that.
 func (f *Function) AddEnvironment(key, value string) {
-	if f.own != nil {
+	if was, ok := f.environment[key]; f.own == nil && f.planned == nil || ok && was == value {
+		return
+	}
+	f.environment[key] = value
+	if f.planned == nil {
 		f.own.AddEnvironment(&key, &value, nil)
 	}
 }
 
 // AddToPolicy allows the actions on the resources.
 func (f *Function) AddToPolicy(actions []string, resources ...*string) {
-	f.lambda.AddToRolePolicy(defaults.Actions(actions).On(resources...))
+	defaults.Grant(f, defaults.Actions(actions).To(resources...))
 }

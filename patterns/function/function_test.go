@@ -2,6 +2,8 @@ package function_test
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,9 +13,12 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/alarm"
 	"github.com/serverless-go/cdk/patterns/function"
 	"github.com/serverless-go/cdk/patterns/props"
@@ -63,10 +68,106 @@ func TestEverything(t *testing.T) {
 			DeadLetters: alarm.Tuning{Periods: 3},
 		},
 		FunctionProps: &awslambda.FunctionProps{EphemeralStorageSize: awscdk.Size_Gibibytes(jsii.Number(1))},
+		Grants: func(f *function.Function) {
+			f.AddEnvironment("BUCKET", "bucket")
+			f.AddToPolicy([]string{"s3:ListBucket"}, jsii.String("arn:aws:s3:::bucket"))
+			f.AddToPolicy([]string{"s3:PutObject"}, jsii.String("arn:aws:s3:::bucket/in/*"))
+			f.AddToPolicy([]string{"s3:ListBucket"}, jsii.String("arn:aws:s3:::bucket"))
+		},
 	})
 	f.AddEnvironment("LATER", "1")
 	f.AddToPolicy([]string{"s3:GetObject"}, jsii.String("arn:aws:s3:::bucket/*"))
 	cdktest.Golden(t, stack)
+}
+
+// A user's FunctionProps.Environment stands in the place of Environment, so that
+// nothing of that is there when it is added.
+func TestAddEnvironmentBesideFunctionProps(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	f := function.NewFunction(stack, "Hello", &function.Props{
+		Entry: entry, Environment: map[string]string{"TABLE": "orders"},
+		FunctionProps: &awslambda.FunctionProps{Environment: &map[string]*string{"OWN": jsii.String("1")}},
+	})
+	f.AddEnvironment("TABLE", "orders")
+	cdktest.Synth(t, stack).One(t, "AWS::Lambda::Function", cdktest.Match{
+		"Environment": map[string]any{"Variables": map[string]any{"OWN": "1", "TABLE": "orders"}},
+	})
+}
+
+// What Grants grants and sets reaches a role and an environment that are the
+// user's, too.
+func TestGrantsBesideFunctionProps(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	role := awsiam.NewRole(stack, jsii.String("Own"), &awsiam.RoleProps{
+		AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil)})
+	function.NewFunction(stack, "Hello", &function.Props{
+		Entry: entry,
+		FunctionProps: &awslambda.FunctionProps{
+			Role: role, Environment: &map[string]*string{"OWN": jsii.String("1")},
+		},
+		Grants: func(f *function.Function) {
+			f.AddEnvironment("TABLE", "orders")
+			f.AddToPolicy([]string{"s3:ListBucket"}, jsii.String("arn:aws:s3:::bucket"))
+		},
+	})
+	template := cdktest.Synth(t, stack)
+	template.One(t, "AWS::Lambda::Function", cdktest.Match{
+		"Environment": map[string]any{"Variables": map[string]any{"OWN": "1", "TABLE": "orders"}},
+	})
+	template.Count(t, "AWS::IAM::Role", 1)
+	if policy := defaults.JSON(template.Resources("AWS::IAM::Policy")); !strings.Contains(policy, "s3:ListBucket") {
+		t.Errorf("the role's policy is %s", policy)
+	}
+}
+
+// What Grants lets a function invoke is what GrantInvoke does afterwards.
+func TestGrantsInvoke(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	for _, alias := range []string{"", "live"} {
+		called := function.NewFunction(stack, "Called"+alias, &function.Props{Entry: entry, Alias: alias})
+		function.NewFunction(stack, "Before"+alias, &function.Props{Entry: entry, Grants: func(f *function.Function) { called.GrantInvoke(f) }})
+		called.GrantInvoke(function.NewFunction(stack, "After"+alias, &function.Props{Entry: entry}))
+	}
+	template := cdktest.Synth(t, stack)
+	invokes := func(kind, id string, document func(cdktest.Resource) any) string {
+		t.Helper()
+		for _, r := range template.Resources(kind) {
+			if strings.HasPrefix(r.ID, id+"Role") {
+				statements := document(r).(map[string]any)["Statement"].([]any)
+				return defaults.JSON(statements[len(statements)-1])
+			}
+		}
+		t.Fatalf("%s has no %s", id, kind)
+		return ""
+	}
+	for _, alias := range []string{"", "live"} {
+		before := invokes("AWS::IAM::Role", "Before"+alias, func(r cdktest.Resource) any {
+			return r.Properties["Policies"].([]any)[0].(map[string]any)["PolicyDocument"]
+		})
+		after := invokes("AWS::IAM::Policy", "After"+alias, func(r cdktest.Resource) any { return r.Properties["PolicyDocument"] })
+		if before != after || !strings.Contains(before, "lambda:InvokeFunction") {
+			t.Errorf("before it is made the function is granted %s, after %s", before, after)
+		}
+	}
+}
+
+func TestGrantsWithoutARole(t *testing.T) {
+	const want = "function is not made yet"
+	stack := cdktest.NewStack(t)
+	bucket := awss3.NewBucket(stack, jsii.String("Bucket"), nil)
+	for i, use := range []func(f *function.Function){
+		func(f *function.Function) { f.Role() },
+		func(f *function.Function) { f.Lambda() },
+		func(f *function.Function) { f.Target() },
+		func(f *function.Function) { f.LogGroup() },
+		func(f *function.Function) { f.DeadLetterQueue() },
+		func(f *function.Function) { f.GrantInvoke(f) },
+		func(f *function.Function) { bucket.GrantRead(f, nil) },
+		func(f *function.Function) { bucket.GrantRead(f.Identity(), nil) },
+	} {
+		stack := awscdk.NewStack(stack.Node().Root().(constructs.Construct), jsii.String(fmt.Sprint("Stack", i)), nil)
+		cdktest.Rejects(t, func() { function.NewFunction(stack, "Hello", &function.Props{Entry: entry, Grants: use}) }, want)
+	}
 }
 
 func TestWithoutAlarmsAndDeadLetters(t *testing.T) {
@@ -84,19 +185,7 @@ func TestWithoutAlarmsAndDeadLetters(t *testing.T) {
 
 func TestIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
-	f := function.NewFunction(stack, "Hello", &function.Props{Entry: entry})
-	topic := awssns.NewTopic(f, jsii.String("Inside"), nil) // as a scope
-	awscdk.Tags_Of(f).Add(jsii.String("team"), jsii.String("shop"), nil)
-	topic.Node().AddDependency(awssqs.NewQueue(stack, jsii.String("Other"), nil))
-	awssqs.NewQueue(stack, jsii.String("After"), nil).Node().AddDependency(f)
-	template := cdktest.Synth(t, stack)
-	template.Has(t, "AWS::Lambda::Function", cdktest.Match{
-		"Tags": []any{cdktest.Match{"Key": "team", "Value": "shop"}}})
-	for _, q := range template.Resources("AWS::SQS::Queue") {
-		if q.ID[:5] == "After" && q.Attributes["DependsOn"] == nil {
-			t.Error("a resource that depends on the function does not depend on its resources")
-		}
-	}
+	cdktest.IsConstruct(t, function.NewFunction(stack, "Hello", &function.Props{Entry: entry}))
 }
 
 // A Function is an awsiam.IGrantable: the CDK's own grants take it.
@@ -127,6 +216,27 @@ func TestIsGrantable(t *testing.T) {
 	has("Caller", "lambda:InvokeFunction")
 	template.Has(t, "AWS::IAM::Policy", cdktest.Match{"PolicyDocument": cdktest.Match{"Statement": []any{cdktest.Match{
 		"Action": "lambda:InvokeFunction", "Resource": cdktest.Match{"Ref": cdktest.Pattern("^HelloAlias")}}}}})
+}
+
+// A role and a policy of the user's lose nothing that the function needs.
+func TestUsersRole(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	role := awsiam.NewRole(stack, jsii.String("Own"), &awsiam.RoleProps{
+		AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil)})
+	f := function.NewFunction(stack, "Hello", &function.Props{Entry: entry, FunctionProps: &awslambda.FunctionProps{
+		Role: role,
+		InitialPolicy: &[]awsiam.PolicyStatement{awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+			Actions: jsii.Strings("s3:GetObject"), Resources: jsii.Strings("arn:aws:s3:::old/*")})},
+	}})
+	f.AddToPolicy([]string{"s3:PutObject"}, jsii.String("arn:aws:s3:::bucket/*"))
+	if f.Role() != role || f.GrantPrincipal() != role {
+		t.Error("the function acts as another role")
+	}
+	cdktest.Synth(t, stack).Has(t, "AWS::IAM::Policy", cdktest.Match{
+		"Roles": []any{cdktest.Match{"Ref": cdktest.Pattern("^Own")}},
+		"PolicyDocument": cdktest.Match{"Statement": cdktest.Contains(
+			cdktest.Match{"Action": []any{"logs:CreateLogStream", "logs:PutLogEvents"}},
+			cdktest.Match{"Action": "s3:GetObject"}, cdktest.Match{"Action": "s3:PutObject"})}})
 }
 
 func TestAdopt(t *testing.T) {

@@ -53,6 +53,20 @@ func (c *Check) Nested(field string, check func(*Check)) {
 	}
 }
 
+// Include records the problems of another check.
+func (c *Check) Include(other *Check) {
+	c.problems = append(c.problems, other.problems...)
+}
+
+// Err returns an *Error if any problem was recorded, for what is checked
+// outside a construct. The name stands in the place of the construct's path.
+func (c *Check) Err(name string) error {
+	if len(c.problems) == 0 {
+		return nil
+	}
+	return &Error{Construct: name, Problems: c.problems}
+}
+
 // Panic panics with an *Error if any problem was recorded. The construct is
 // named by its scope and id, for it does not exist yet.
 func (c *Check) Panic(scope constructs.Construct, id string) {
@@ -71,6 +85,9 @@ type Words string
 
 // Empty describes a list or a map without elements.
 const Empty Words = "empty"
+
+// Unset describes a prop that has no default and was left out.
+const Unset Words = "not set"
 
 func show(v any) string {
 	switch v := v.(type) {
