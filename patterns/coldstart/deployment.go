@@ -9,38 +9,41 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodedeploy"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/jsii-runtime-go"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
+	"github.com/serverless-go/cdk/internal/leastprivilege"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
 // Deployment shifts the traffic from one version to the next in steps. Make one
 // with [Canary] or [Linear]. CodeDeploy charges nothing for Lambda.
 type Deployment struct {
-	// Percent is the share of the traffic that one step shifts, 1 to 99.
-	Percent int
-	// Interval is the time between steps, in whole minutes; all of them
-	// together take at most two days.
+	// Percentage is the share of the traffic that one step shifts, 1 to 99. Required.
+	Percentage int
+	// Interval is the time between steps, in whole minutes; all of them together
+	// take at most two days. Required.
 	Interval time.Duration
-	// Linear takes as many steps as it needs. Otherwise the second step shifts
-	// all the rest.
+	// Linear takes as many steps as it needs.
+	//
+	// Default: the second step shifts all the rest.
 	Linear bool
-	// Alarms stop the deployment and shift all the traffic back, beside the
-	// function's own.
+	// RollbackAlarms stop the deployment and shift all the traffic back, beside
+	// the function's own.
 	//
 	// Default: the function's own only.
-	Alarms []awscloudwatch.IAlarm
+	RollbackAlarms []awscloudwatch.IAlarm
 }
 
 // Canary shifts a share of the traffic to a new version, and the rest after an
 // interval without alarms.
 func Canary(percent int, interval time.Duration) *Deployment {
-	return &Deployment{Percent: percent, Interval: interval}
+	return &Deployment{Percentage: percent, Interval: interval}
 }
 
 // Linear shifts a share of the traffic to a new version after each interval
 // without alarms.
 func Linear(percent int, interval time.Duration) *Deployment {
-	return &Deployment{Percent: percent, Interval: interval, Linear: true}
+	return &Deployment{Percentage: percent, Interval: interval, Linear: true}
 }
 
 // maxShift is CodeDeploy's limit for a deployment to Lambda.
@@ -49,15 +52,15 @@ func Linear(percent int, interval time.Duration) *Deployment {
 const maxShift = 48 * time.Hour
 
 func (d *Deployment) check(c *props.Check) {
-	c.Require(d.Percent >= 1 && d.Percent <= 99, "Percent", d.Percent, "1 to 99", "")
+	c.Require(d.Percentage >= 1 && d.Percentage <= 99, "Percentage", d.Percentage, "1 to 99", "")
 	c.Require(d.Interval >= time.Minute && d.Interval%time.Minute == 0, "Interval", d.Interval, "whole minutes, 1 or more", "")
 	c.Require(d.length() <= maxShift, "Interval", d.Interval, "at most "+maxShift.String()+" in all", "these steps take "+d.length().String())
 }
 
 // length returns how long shifting all the traffic takes.
 func (d *Deployment) length() time.Duration {
-	if d.Linear && d.Percent > 0 {
-		return time.Duration((99)/d.Percent) * d.Interval
+	if d.Linear && d.Percentage > 0 {
+		return time.Duration((99)/d.Percentage) * d.Interval
 	}
 	return d.Interval
 }
@@ -67,7 +70,7 @@ func (d *Deployment) length() time.Duration {
 //
 // Source: https://docs.aws.amazon.com/codedeploy/latest/userguide/deployment-configurations.html
 func (d *Deployment) configName() string {
-	if d.Percent != 10 {
+	if d.Percentage != 10 {
 		return ""
 	}
 	switch minutes := int(d.Interval.Minutes()); {
@@ -86,30 +89,29 @@ func (w *WarmFunction) addDeployment(d *Deployment) {
 	application := awscodedeploy.NewCfnApplication(w, jsii.String("Application"), &awscodedeploy.CfnApplicationProps{
 		ComputePlatform: jsii.String("Lambda"),
 	})
-	arn := w.function.Lambda().FunctionArn()
+	arn := construct.FunctionArn(w.function.Lambda())
 	// CodeDeploy does not say that it names the source account when it assumes
 	// the role, so its trust has no condition.
-	role := awsiam.NewRole(w, jsii.String("DeploymentRole"), &awsiam.RoleProps{
-		AssumedBy: awsiam.NewServicePrincipal(jsii.String("codedeploy.amazonaws.com"), nil),
+	role := defaults.Role(w, "DeploymentRole", &awsiam.RoleProps{
+		AssumedBy: defaults.ServicePrincipal(w, "codedeploy.amazonaws.com"),
 		InlinePolicies: &map[string]awsiam.PolicyDocument{
-			"Allow": awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{Statements: &[]awsiam.PolicyStatement{
-				defaults.Actions{"lambda:GetAlias", "lambda:GetProvisionedConcurrencyConfig", "lambda:UpdateAlias"}.On(
-					arn, awscdk.Fn_Join(jsii.String(":"), &[]*string{arn, jsii.String("*")})),
-				// Alarms are described without naming them
-				// (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html).
-				defaults.Actions{"cloudwatch:DescribeAlarms"}.On(jsii.String("*")),
-			}}),
+			"Allow": defaults.Document(
+				defaults.Actions{"lambda:GetAlias", "lambda:GetProvisionedConcurrencyConfig", "lambda:UpdateAlias"}.To(arn, jsii.String(*arn+":*")),
+				defaults.Actions{"cloudwatch:DescribeAlarms"}.To(jsii.String("*")),
+			),
 		},
 	})
+	leastprivilege.Acknowledge(role, leastprivilege.WildcardResource, "CodeDeploy asks for alarms in a way of its own, and composite alarms are "+
+		"described on * only; AWS's policy AWSCodeDeployRoleForLambdaLimited has it so", "cloudwatch:DescribeAlarms")
 	var alarms []any
 	for _, a := range w.function.Alarms() {
-		alarms = append(alarms, &awscodedeploy.CfnDeploymentGroup_AlarmProperty{Name: a.Ref()})
+		alarms = append(alarms, &awscodedeploy.CfnDeploymentGroup_AlarmProperty{Name: construct.Ref(a)})
 	}
-	for _, a := range d.Alarms {
+	for _, a := range d.RollbackAlarms {
 		alarms = append(alarms, &awscodedeploy.CfnDeploymentGroup_AlarmProperty{Name: a.AlarmName()})
 	}
 	w.deploymentGroup = awscodedeploy.NewCfnDeploymentGroup(w, jsii.String("DeploymentGroup"), &awscodedeploy.CfnDeploymentGroupProps{
-		ApplicationName:      application.Ref(),
+		ApplicationName:      construct.Ref(application),
 		ServiceRoleArn:       role.RoleArn(),
 		DeploymentConfigName: w.deploymentConfig(d),
 		DeploymentStyle: &awscodedeploy.CfnDeploymentGroup_DeploymentStyleProperty{
@@ -127,8 +129,8 @@ func (w *WarmFunction) addDeployment(d *Deployment) {
 	})
 	w.cfnAlias().CfnOptions().SetUpdatePolicy(&awscdk.CfnUpdatePolicy{
 		CodeDeployLambdaAliasUpdate: &awscdk.CfnCodeDeployLambdaAliasUpdate{
-			ApplicationName:     application.Ref(),
-			DeploymentGroupName: w.deploymentGroup.Ref(),
+			ApplicationName:     construct.Ref(application),
+			DeploymentGroupName: construct.Ref(w.deploymentGroup),
 		},
 	})
 }
@@ -140,7 +142,7 @@ func (w *WarmFunction) deploymentConfig(d *Deployment) *string {
 	routing := &awscodedeploy.CfnDeploymentConfig_TrafficRoutingConfigProperty{
 		Type: jsii.String("TimeBasedCanary"),
 		TimeBasedCanary: &awscodedeploy.CfnDeploymentConfig_TimeBasedCanaryProperty{
-			CanaryPercentage: jsii.Number(d.Percent),
+			CanaryPercentage: jsii.Number(d.Percentage),
 			CanaryInterval:   jsii.Number(d.Interval.Minutes()),
 		},
 	}
@@ -148,7 +150,7 @@ func (w *WarmFunction) deploymentConfig(d *Deployment) *string {
 		routing = &awscodedeploy.CfnDeploymentConfig_TrafficRoutingConfigProperty{
 			Type: jsii.String("TimeBasedLinear"),
 			TimeBasedLinear: &awscodedeploy.CfnDeploymentConfig_TimeBasedLinearProperty{
-				LinearPercentage: jsii.Number(d.Percent),
+				LinearPercentage: jsii.Number(d.Percentage),
 				LinearInterval:   jsii.Number(d.Interval.Minutes()),
 			},
 		}

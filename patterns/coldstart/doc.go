@@ -18,6 +18,14 @@
 //
 // Which one: see docs/coldstart.md, or let the planner print the prices.
 //
+//	coldstart.NewWarmFunction(stack, "Checkout", &coldstart.WarmFunctionProps{
+//		Function:   &function.Props{Entry: "example.com/shop/functions/checkout"},
+//		PreWarm:    &coldstart.PreWarm{Concurrency: 5},
+//		Deployment: coldstart.Canary(10, 5*time.Minute),
+//	})
+//
+// How a version comes to its callers:
+//
 //	caller ──▶ alias "live" ──▶ version 7 ──▶ environments ◀── provisioned · pinged · restored
 //	deployment ──▶ version 8 ──▶ pre-warm ──▶ alias ──▶ prune versions ≤ 5
 //	spill-over, under-use, slow starts ──▶ alarms ──▶ topic

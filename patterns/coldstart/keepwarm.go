@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
@@ -17,13 +16,13 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
+	"github.com/serverless-go/cdk/internal/statemachine"
 	"github.com/serverless-go/cdk/patterns/alarm"
 	"github.com/serverless-go/cdk/patterns/coldstart/schedule"
 	"github.com/serverless-go/cdk/patterns/coldstart/schema"
 	"github.com/serverless-go/cdk/patterns/function"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
-	"github.com/serverless-go/cdk/patterns/internal/statemachine"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -36,8 +35,8 @@ const MaxPings = 40
 // KeepWarmProps says which functions are pinged, when and how.
 type KeepWarmProps struct {
 	// Functions are pinged through their aliases, those without through the
-	// function itself. Their handlers are wrapped in warm.Middleware, or know
-	// the Payload.
+	// function itself. Their handlers are wrapped in warm.Middleware, or know the
+	// Payload. Required.
 	Functions []*function.Function
 
 	// Concurrency is how many environments of each function are kept warm, 1
@@ -67,15 +66,27 @@ type KeepWarmProps struct {
 	// Default: a schema.Ping with Hold.
 	Payload string
 
-	// AlarmTopic is told about the alarm.
+	// Alarms tunes the alarm.
+	//
+	// Default: it is made and notifies nobody.
+	Alarms KeepWarmAlarms
+}
+
+// KeepWarmAlarms tunes the alarm of pings.
+type KeepWarmAlarms struct {
+	// Topic is told when an alarm goes off and when it is over.
 	//
 	// Default: nobody is told.
-	AlarmTopic awssns.ITopic
-	// FailedAlarm tunes the alarm of pings that could not be sent. A function
-	// that fails on a ping has alarms of its own.
+	Topic awssns.ITopic
+	// Failed counts the pings that could not be sent. A function that fails on
+	// a ping has alarms of its own.
 	//
-	// Default: it goes off at the first.
-	FailedAlarm alarm.Tuning
+	// Default: one in a minute.
+	Failed alarm.Tuning
+}
+
+func (a KeepWarmAlarms) check(c *props.Check) {
+	c.Nested("Failed", a.Failed.Check)
 }
 
 // KeepWarm pings functions so that Lambda does not take down their
@@ -109,7 +120,7 @@ func NewKeepWarm(scope constructs.Construct, id string, p *KeepWarmProps) *KeepW
 
 	targets := make([]*string, len(p.Functions))
 	for i, f := range p.Functions {
-		targets[i] = f.Target().FunctionArn()
+		targets[i] = construct.FunctionArn(f.Target())
 	}
 	k.addMachine(p, targets)
 	k.addSchedules(p, targets)
@@ -145,7 +156,7 @@ func (p *KeepWarmProps) checkPings(c *props.Check, functions int) {
 	c.Require(p.Payload == "" || json.Valid([]byte(p.Payload)), "Payload", p.Payload, "JSON", "")
 	c.Require(p.Payload == "" || p.Hold == 0, "Hold", p.Hold, "0 with a Payload", "a payload of your own holds as long as its handler does")
 	props.Between(c, "Hold", p.Hold, time.Millisecond, 10*time.Second)
-	c.Nested("FailedAlarm", p.FailedAlarm.Check)
+	c.Nested("Alarms", p.Alarms.check)
 }
 
 // checkHold refuses pings that would time out, which would end the
@@ -182,24 +193,24 @@ func (p *KeepWarmProps) payload() json.RawMessage {
 func (k *KeepWarm) addMachine(p *KeepWarmProps, targets []*string) {
 	logs := statemachine.LogGroup(k, "Logs", awslogs.RetentionDays_ONE_WEEK, nil)
 	role := defaults.ServiceRole(k, "Role", "states.amazonaws.com",
-		defaults.Actions{"lambda:InvokeFunction"}.On(targets...),
-		statemachine.AllowLogging())
+		defaults.Actions{"lambda:InvokeFunction"}.To(targets...),
+		statemachine.ToLog())
 	logging := statemachine.Logging(logs, true) // pings, nothing personal
 	logging.Level = jsii.String("ERROR")
 	k.machine = awsstepfunctions.NewCfnStateMachine(k, jsii.String("StateMachine"), &awsstepfunctions.CfnStateMachineProps{
 		StateMachineType:     jsii.String("EXPRESS"),
-		RoleArn:              role.RoleArn(),
+		RoleArn:              role,
 		Definition:           definition(p.payload()),
 		LoggingConfiguration: logging,
 	})
 	k.alarm = alarm.New(k, "Failed", alarm.Alarm{
 		Namespace:   "AWS/States",
 		Metric:      "ExecutionsFailed",
-		Dimensions:  map[string]*string{"StateMachineArn": k.machine.Ref()},
+		Dimensions:  map[string]*string{"StateMachineArn": construct.Ref(k.machine)},
 		Statistic:   "Sum",
 		Threshold:   1,
 		Description: "Functions are not kept warm: read the log of the workflow that pings them.",
-	}, p.FailedAlarm, p.AlarmTopic)
+	}, p.Alarms.Failed, p.Alarms.Topic)
 }
 
 // definition returns the workflow in the Amazon States Language. A ping that
@@ -253,19 +264,17 @@ func (k *KeepWarm) addSchedules(p *KeepWarmProps, targets []*string) {
 		panic(err) // check has refused it
 	}
 	role := defaults.ServiceRole(k, "SchedulerRole", "scheduler.amazonaws.com",
-		defaults.Actions{"states:StartExecution"}.On(k.machine.Ref()))
-	stack := awscdk.Stack_Of(k)
+		defaults.Actions{"states:StartExecution"}.To(construct.Ref(k.machine)))
 	for i, a := range actions {
-		input := map[string]any{"functions": slices.Repeat(targets, a.Concurrency)}
 		k.schedules = append(k.schedules, awsscheduler.NewCfnSchedule(k, jsii.String(fmt.Sprintf("Schedule%d", i+1)), &awsscheduler.CfnScheduleProps{
 			Description:                jsii.String(fmt.Sprintf("Keeps %d environments warm.", a.Concurrency)),
 			ScheduleExpression:         jsii.String(a.Expression),
 			ScheduleExpressionTimezone: jsii.String(a.Zone),
 			FlexibleTimeWindow:         &awsscheduler.CfnSchedule_FlexibleTimeWindowProperty{Mode: jsii.String("OFF")},
 			Target: &awsscheduler.CfnSchedule_TargetProperty{
-				Arn:     k.machine.Ref(),
-				RoleArn: role.RoleArn(),
-				Input:   stack.ToJsonString(input, nil),
+				Arn:     construct.Ref(k.machine),
+				RoleArn: construct.RoleArn(role),
+				Input:   jsii.String(defaults.JSON(map[string]any{"functions": slices.Repeat(targets, a.Concurrency)})),
 				// A late ping is of no use: the next one is on its way.
 				RetryPolicy: &awsscheduler.CfnSchedule_RetryPolicyProperty{
 					MaximumRetryAttempts:     jsii.Number(0),
@@ -296,7 +305,10 @@ func (k *KeepWarm) Schedules() []awsscheduler.CfnSchedule { return k.schedules }
 // Alarm returns the alarm of pings that could not be sent, or nil.
 func (k *KeepWarm) Alarm() awscloudwatch.CfnAlarm { return k.alarm }
 
+// Alarms returns the alarms that were made: [KeepWarm.Alarm], or none.
+func (k *KeepWarm) Alarms() []awscloudwatch.CfnAlarm { return defaults.Alarms(k.alarm) }
+
 // GrantPing lets the grantee start the workflow, to ping at other times too.
 func (k *KeepWarm) GrantPing(grantee awsiam.IGrantable) awsiam.Grant {
-	return defaults.Actions{"states:StartExecution"}.Grant(grantee, k.machine.Ref())
+	return defaults.Grant(grantee, defaults.Actions{"states:StartExecution"}.To(construct.Ref(k.machine)))
 }

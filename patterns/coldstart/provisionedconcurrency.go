@@ -12,10 +12,11 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/alarm"
 	"github.com/serverless-go/cdk/patterns/coldstart/schedule"
 	"github.com/serverless-go/cdk/patterns/function"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -23,7 +24,7 @@ import (
 // when: a fixed Concurrency, a Schedule, TargetTracking, or the two last
 // together.
 type ProvisionedConcurrencyProps struct {
-	// Function is the function, which must have an alias.
+	// Function is the function, which must have an alias. Required.
 	Function *function.Function
 
 	// Concurrency is a fixed number of environments, 1 or more.
@@ -45,21 +46,34 @@ type ProvisionedConcurrencyProps struct {
 	// Default: Concurrency or Schedule decide.
 	TargetTracking *TargetTracking
 
-	// AlarmTopic is told about the alarms.
+	// Alarms tunes the alarms.
+	//
+	// Default: all are made and notify nobody.
+	Alarms ProvisionedConcurrencyAlarms
+}
+
+// ProvisionedConcurrencyAlarms tunes the alarms of provisioned concurrency.
+type ProvisionedConcurrencyAlarms struct {
+	// Topic is told when an alarm goes off and when it is over.
 	//
 	// Default: nobody is told.
-	AlarmTopic awssns.ITopic
-	// SpilloverAlarm tunes the alarm of invocations that found no provisioned
-	// environment free. A plan of package planner allows some: set its
-	// Threshold to what the plan says, or turn it off.
+	Topic awssns.ITopic
+	// Spillover counts the invocations that found no provisioned environment
+	// free. A plan of package planner allows some: set its Threshold to what
+	// the plan says, or turn it off.
 	//
 	// Default: one in each of three minutes in a row.
-	SpilloverAlarm alarm.Tuning
-	// UnderuseAlarm tunes the alarm of money wasted: the largest share of the
-	// provisioned environments that were busy at the same time.
+	Spillover alarm.Tuning
+	// Underuse tells of money wasted: the largest share of the provisioned
+	// environments that were busy at the same time.
 	//
 	// Default: less than 0.3 on each of seven days in a row.
-	UnderuseAlarm alarm.Tuning
+	Underuse alarm.Tuning
+}
+
+func (a ProvisionedConcurrencyAlarms) check(c *props.Check) {
+	c.Nested("Spillover", a.Spillover.Check)
+	c.Nested("Underuse", a.Underuse.Check)
 }
 
 // TargetTracking follows the load, late by the minutes that its alarms need:
@@ -72,7 +86,7 @@ type TargetTracking struct {
 	// Default: 1, or the schedule's.
 	Min int
 	// Max is the most that is kept ready, 1 or more, and so the most that it
-	// costs.
+	// costs. Required.
 	Max int
 	// Utilization is the share of environments that should be busy at the
 	// busiest moment of a minute, 0.1 to 0.9.
@@ -136,13 +150,15 @@ func (p *ProvisionedConcurrencyProps) check(scope constructs.Construct, id strin
 	var c props.Check
 	var alias awslambda.IAlias
 	if p.Function == nil {
-		c.Wrong("Function", props.Words("nil"), "a function with an alias", "set it")
+		c.Wrong("Function", props.Unset, "a function with an alias", "set it")
 	} else {
 		var ok, own bool
 		alias, ok = p.Function.Target().(awslambda.IAlias)
 		_, own = p.Function.Target().(awslambda.Alias)
-		c.Require(ok, "Function", props.Words(*p.Function.Node().Path()+" without an alias"), "a function with an alias",
-			"set its Alias: Lambda provisions versions, not the code being edited")
+		if !ok {
+			c.Wrong("Function", props.Words(*p.Function.Node().Path()+" without an alias"), "a function with an alias",
+				"set its Alias: Lambda provisions versions, not the code being edited")
+		}
 		c.Require(!ok || own || p.Concurrency == 0, "Concurrency", p.Concurrency, "0 for an alias that was adopted",
 			"write Schedule: schedule.Schedule{schedule.Always(n)}")
 	}
@@ -178,8 +194,7 @@ func (p *ProvisionedConcurrencyProps) checkConcurrency(c *props.Check) {
 			fmt.Sprintf("%d or more, the schedule's peak", p.Schedule.Peak()), "")
 		props.Between(c, "TargetTracking.Utilization", t.Utilization, 0.1, 0.9)
 	}
-	c.Nested("SpilloverAlarm", p.SpilloverAlarm.Check)
-	c.Nested("UnderuseAlarm", p.UnderuseAlarm.Check)
+	c.Nested("Alarms", p.Alarms.check)
 }
 
 // unjoin returns the errors that errors.Join joined, or the error itself.
@@ -243,10 +258,9 @@ func (c *ProvisionedConcurrency) addTarget(p *ProvisionedConcurrencyProps, alias
 	target := &awsapplicationautoscaling.CfnScalableTargetProps{
 		ServiceNamespace:  jsii.String("lambda"),
 		ScalableDimension: jsii.String("lambda:function:ProvisionedConcurrency"),
-		ResourceId: awscdk.Fn_Join(jsii.String(":"), &[]*string{
-			jsii.String("function"), alias.Version().Lambda().FunctionName(), alias.AliasName()}),
-		MinCapacity: jsii.Number(p.floor()),
-		MaxCapacity: jsii.Number(p.peak()),
+		ResourceId:        jsii.String("function:" + *aliasDimensions(alias)["Resource"]),
+		MinCapacity:       jsii.Number(p.floor()),
+		MaxCapacity:       jsii.Number(p.peak()),
 	}
 	if len(scheduled) > 0 {
 		target.ScheduledActions = scheduled
@@ -315,8 +329,8 @@ func (c *ProvisionedConcurrency) addAlarms(p *ProvisionedConcurrencyProps, alias
 		Threshold:   1,
 		Periods:     3,
 		Description: "Invocations find no provisioned environment free and may start cold: provision more, or plan again with today's traffic.",
-	}, p.SpilloverAlarm, p.AlarmTopic)
-	c.underuse = underuseAlarm(c, dimensions, p.UnderuseAlarm, p.AlarmTopic)
+	}, p.Alarms.Spillover, p.Alarms.Topic)
+	c.underuse = underuseAlarm(c, dimensions, p.Alarms.Underuse, p.Alarms.Topic)
 }
 
 // underuseAlarm counts silence as 0, as an alarm on the bare metric would not:
@@ -392,3 +406,8 @@ func (c *ProvisionedConcurrency) SpilloverAlarm() awscloudwatch.CfnAlarm { retur
 
 // UnderuseAlarm returns the alarm of money wasted, or nil.
 func (c *ProvisionedConcurrency) UnderuseAlarm() awscloudwatch.CfnAlarm { return c.underuse }
+
+// Alarms returns the alarms that were made, but not those of the function.
+func (c *ProvisionedConcurrency) Alarms() []awscloudwatch.CfnAlarm {
+	return defaults.Alarms(c.spillover, c.underuse)
+}

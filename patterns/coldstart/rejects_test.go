@@ -29,7 +29,7 @@ func TestWarmFunctionRejectsWrongProps(t *testing.T) {
 		props func(awscdk.Stack) *warm
 		want  []string
 	}{
-		"nil": {func(awscdk.Stack) *warm { return nil }, []string{"Test/nil: wrong props", "Function is nil; allowed is what to run"}},
+		"nil": {func(awscdk.Stack) *warm { return nil }, []string{"Test/nil: wrong props", "Function is not set; allowed is what to run"}},
 		"snapstart and provisioned": {func(stack awscdk.Stack) *warm {
 			return &warm{Function: python(stack), SnapStart: true, ProvisionedConcurrency: fixed}
 		}, []string{"SnapStart is set together with ProvisionedConcurrency; allowed is one of the two",
@@ -107,17 +107,17 @@ func TestWarmFunctionRejectsWrongProps(t *testing.T) {
 		"a deployment without alarms": {func(awscdk.Stack) *warm {
 			return &warm{Function: silent(), Deployment: coldstart.Canary(10, time.Minute)}
 		},
-			[]string{"Deployment.Alarms is empty; allowed is an alarm to roll back on"}},
+			[]string{"Deployment.RollbackAlarms is empty; allowed is an alarm to roll back on"}},
 		"a wrong canary": {func(awscdk.Stack) *warm {
 			return &warm{Function: goFunction(), Deployment: coldstart.Canary(0, time.Second)}
-		}, []string{"Deployment.Percent is 0; allowed is 1 to 99", "Deployment.Interval is 1s; allowed is whole minutes"}},
+		}, []string{"Deployment.Percentage is 0; allowed is 1 to 99", "Deployment.Interval is 1s; allowed is whole minutes"}},
 		"a slow linear": {func(awscdk.Stack) *warm {
 			return &warm{Function: goFunction(), Deployment: coldstart.Linear(1, time.Hour)}
 		}, []string{"Deployment.Interval is 1h0m0s; allowed is at most 48h0m0s in all; these steps take 99h0m0s"}},
 		"one version": {func(awscdk.Stack) *warm { return &warm{Function: silent(), KeepVersions: 1} }, []string{"KeepVersions is 1; allowed is 2 to 100"}},
 		"alarm": {func(awscdk.Stack) *warm {
-			return &warm{Function: silent(), InitAlarm: alarm.Tuning{Period: time.Second}}
-		}, []string{"InitAlarm.Period is 1s"}},
+			return &warm{Function: silent(), Alarms: coldstart.WarmFunctionAlarms{Init: alarm.Tuning{Period: time.Second}}}
+		}, []string{"Alarms.Init.Period is 1s"}},
 		"the function": {func(awscdk.Stack) *warm { return &warm{Function: &function.Props{}} }, []string{`Entry is ""`}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestProvisionedConcurrencyRejectsWrongProps(t *testing.T) {
 		props *provisioned
 		want  []string
 	}{
-		"nil":            {nil, []string{"Test/nil: wrong props", "Function is nil; allowed is a function with an alias", "or let package planner compute a schedule"}},
+		"nil":            {nil, []string{"Test/nil: wrong props", "Function is not set; allowed is a function with an alias", "or let package planner compute a schedule"}},
 		"no alias":       {&provisioned{Function: bare, Concurrency: 1}, []string{"Function is Test/Bare without an alias", "set its Alias"}},
 		"nothing":        {&provisioned{Function: fn}, []string{"Concurrency is 0; allowed is 1 or more, or a Schedule, or TargetTracking"}},
 		"negative":       {&provisioned{Function: fn, Concurrency: -1}, []string{"Concurrency is -1; allowed is 1 or more"}},
@@ -152,7 +152,7 @@ func TestProvisionedConcurrencyRejectsWrongProps(t *testing.T) {
 		"two minima":     {&provisioned{Function: fn, Schedule: shopHours(), TargetTracking: &coldstart.TargetTracking{Min: 1, Max: 50}}, []string{"TargetTracking.Min is 1; allowed is 0 with a Schedule"}},
 		"below the peak": {&provisioned{Function: fn, Schedule: shopHours(), TargetTracking: tracking}, []string{"TargetTracking.Max is 5; allowed is 40 or more, the schedule's peak"}},
 		"utilization":    {&provisioned{Function: fn, TargetTracking: &coldstart.TargetTracking{Max: 5, Utilization: 70}}, []string{"TargetTracking.Utilization is 70; allowed is 0.1 to 0.9"}},
-		"alarms":         {&provisioned{Function: fn, Concurrency: 1, SpilloverAlarm: alarm.Tuning{Periods: -1}, UnderuseAlarm: alarm.Tuning{Period: time.Second}}, []string{"SpilloverAlarm.Periods is -1", "UnderuseAlarm.Period is 1s"}},
+		"alarms":         {&provisioned{Function: fn, Concurrency: 1, Alarms: coldstart.ProvisionedConcurrencyAlarms{Spillover: alarm.Tuning{Periods: -1}, Underuse: alarm.Tuning{Period: time.Second}}}, []string{"Alarms.Spillover.Periods is -1", "Alarms.Underuse.Period is 1s"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cdktest.Rejects(t, func() { coldstart.NewProvisionedConcurrency(stack, name, tt.props) }, tt.want...)
@@ -182,7 +182,7 @@ func TestKeepWarmRejectsWrongProps(t *testing.T) {
 		"payload":       {&keepWarm{Functions: fn, Payload: "ping"}, []string{`Payload is "ping"; allowed is JSON`}},
 		"payload, hold": {&keepWarm{Functions: fn, Payload: "{}", Hold: time.Second}, []string{"Hold is 1s; allowed is 0 with a Payload"}},
 		"long hold":     {&keepWarm{Functions: fn, Hold: time.Minute}, []string{"Hold is 1m0s; allowed is 1ms to 10s", "less than the function's time-out of 10s"}},
-		"alarm":         {&keepWarm{Functions: fn, FailedAlarm: alarm.Tuning{Period: time.Second}}, []string{"FailedAlarm.Period is 1s"}},
+		"alarm":         {&keepWarm{Functions: fn, Alarms: coldstart.KeepWarmAlarms{Failed: alarm.Tuning{Period: time.Second}}}, []string{"Alarms.Failed.Period is 1s"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cdktest.Rejects(t, func() { coldstart.NewKeepWarm(stack, name, tt.props) }, tt.want...)

@@ -5,10 +5,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
 	"github.com/serverless-go/cdk/patterns/coldstart/schema"
 	"github.com/serverless-go/cdk/patterns/function"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -71,32 +72,33 @@ func (w *WarmFunction) addRelease(p *WarmFunctionProps) {
 		WithoutDeadLetterQueue: true, // CloudFormation waits for its answer
 		Alarms:                 function.Alarms{Off: true},
 	})
-	name, arn := w.function.Lambda().FunctionName(), w.function.Lambda().FunctionArn()
-	versions := awscdk.Fn_Join(jsii.String(":"), &[]*string{arn, jsii.String("*")})
-	resource := func(id, operation string, properties map[string]any) awscdk.CustomResource {
+	name, arn := construct.FunctionName(w.function.Lambda()), construct.FunctionArn(w.function.Lambda())
+	versions := jsii.String(*arn + ":*")
+	resource := func(id, operation string, properties map[string]any, after ...constructs.IDependable) awscdk.CustomResource {
 		properties[schema.Operation] = operation
 		properties[schema.FunctionName] = name
-		properties[schema.Version] = w.alias.Version().Version()
+		properties[schema.Version] = construct.Once(w.alias, "number of its version", version(w.alias).Version)
 		r := awscdk.NewCustomResource(w, &id, &awscdk.CustomResourceProps{
-			ServiceToken:   release.Lambda().FunctionArn(),
+			ServiceToken:   construct.FunctionArn(release.Lambda()),
 			ResourceType:   jsii.String("Custom::" + id),
-			ServiceTimeout: construct.Duration(releaseTimeout + time.Minute),
+			ServiceTimeout: construct.SharedDuration(w, releaseTimeout+time.Minute),
 			Properties:     &properties,
 		})
-		r.Node().AddDependency(release) // its policy too
+		r.Node().AddDependency(append(after, release)...) // its policy too
 		return r
 	}
+	actions := []string{"lambda:DeleteFunction"}
 	if p.PreWarm != nil {
-		release.AddToPolicy([]string{"lambda:GetFunctionConfiguration", "lambda:InvokeFunction"}, versions)
+		actions = append(actions, "lambda:GetFunctionConfiguration", "lambda:InvokeFunction")
 		w.alias.Node().AddDependency(resource("PreWarm", schema.OpPreWarm, map[string]any{
 			schema.Concurrency: construct.Or(p.PreWarm.Concurrency, 1),
 			schema.Payload:     p.PreWarm.payload(),
 		}))
 	}
 	// An ARN with a version is no match for the function itself.
-	release.AddToPolicy([]string{"lambda:DeleteFunction"}, versions)
+	release.AddToPolicy(actions, versions)
 	release.AddToPolicy([]string{"lambda:ListAliases", "lambda:ListVersionsByFunction"}, arn)
 	resource("PruneVersions", schema.OpPrune, map[string]any{
 		schema.Keep: construct.Or(p.KeepVersions, 3),
-	}).Node().AddDependency(w.alias)
+	}, w.alias)
 }

@@ -1,10 +1,11 @@
 package coldstart
 
 import (
-	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/alarm"
 )
 
@@ -19,14 +20,14 @@ const MetricNamespace = "ColdStarts"
 //
 // Source: https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html
 func (w *WarmFunction) addStarts(p *WarmFunctionProps) {
-	name := w.function.Lambda().FunctionName()
-	metric := awscdk.Fn_Join(jsii.String(" "), &[]*string{jsii.String("InitDuration"), name})
+	name := construct.FunctionName(w.function.Lambda())
+	metric := jsii.String("InitDuration " + *name)
 	field := "$.record.metrics.initDurationMs"
 	if p.SnapStart {
 		field = "$.record.metrics.restoreDurationMs"
 	}
 	awslogs.NewCfnMetricFilter(w, jsii.String("Starts"), &awslogs.CfnMetricFilterProps{
-		LogGroupName:  w.function.LogGroup().LogGroupName(),
+		LogGroupName:  w.function.LogGroup(),
 		FilterPattern: jsii.String(`{ $.type = "platform.report" && ` + field + ` = * }`),
 		MetricTransformations: []any{&awslogs.CfnMetricFilter_MetricTransformationProperty{
 			MetricNamespace: jsii.String(MetricNamespace),
@@ -41,10 +42,10 @@ func (w *WarmFunction) addStarts(p *WarmFunctionProps) {
 		Statistic:   "Maximum",
 		Threshold:   3000,
 		Description: "Environments take long to start: do less before the handler, or more memory, or see docs/coldstart.md.",
-	}, p.InitAlarm, p.AlarmTopic)
+	}, p.Alarms.Init, p.Alarms.Topic)
 	if p.Dashboard {
 		w.dashboard = awscloudwatch.NewCfnDashboard(w, jsii.String("Dashboard"), &awscloudwatch.CfnDashboardProps{
-			DashboardBody: awscdk.Stack_Of(w).ToJsonString(w.dashboardBody(metric), nil),
+			DashboardBody: jsii.String(defaults.JSON(w.dashboardBody(metric))),
 		})
 	}
 }
@@ -53,7 +54,7 @@ func (w *WarmFunction) addStarts(p *WarmFunctionProps) {
 //
 // Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
 func (w *WarmFunction) dashboardBody(starts *string) map[string]any {
-	dimensions := aliasDimensions(w.alias)
+	dimensions, region := aliasDimensions(w.alias), defaults.Text(w, "${AWS::Region}")
 	ofAlias := func(metric, stat, label string) []any {
 		line := []any{"AWS/Lambda", metric}
 		for name, value := range sorted(dimensions) {
@@ -68,7 +69,7 @@ func (w *WarmFunction) dashboardBody(starts *string) map[string]any {
 		return map[string]any{
 			"type": "metric", "x": 12 * (i % 2), "y": 6 * (i / 2), "width": 12, "height": 6,
 			"properties": map[string]any{
-				"title": title, "region": awscdk.Aws_REGION(), "period": 60, "metrics": metrics,
+				"title": title, "region": region, "period": 60, "metrics": metrics,
 				"yAxis": map[string]any{"left": map[string]any{"min": 0}},
 			},
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscodedeploy"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -12,9 +11,10 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/alarm"
 	"github.com/serverless-go/cdk/patterns/function"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -24,7 +24,7 @@ const DefaultAlias = "live"
 // WarmFunctionProps says what a WarmFunction runs and how it is kept from
 // starting cold.
 type WarmFunctionProps struct {
-	// Function is what to run. Its Alias, if empty, is DefaultAlias.
+	// Function is what to run. Its Alias, if empty, is DefaultAlias. Required.
 	Function *function.Props
 
 	// ProvisionedConcurrency keeps environments ready. Leave its Function nil.
@@ -75,21 +75,34 @@ type WarmFunctionProps struct {
 	// Default: 3.
 	KeepVersions int
 
-	// AlarmTopic is told about the alarms of all that is made here, unless
-	// their own props name another.
+	// Alarms tunes the alarms.
 	//
-	// Default: nobody is told.
-	AlarmTopic awssns.ITopic
-	// InitAlarm tunes the alarm of slow starts: the longest initialization on
-	// demand, in milliseconds. Lambda ends one of 10 seconds.
-	//
-	// Default: 3,000 in a minute.
-	InitAlarm alarm.Tuning
+	// Default: all are made and notify nobody.
+	Alarms WarmFunctionAlarms
 	// Dashboard makes a dashboard of concurrency, spill-over and starts. It
 	// costs 3 USD a month, after the first three of an account.
 	//
 	// Default: none is made.
 	Dashboard bool
+}
+
+// WarmFunctionAlarms tunes a warm function's alarms.
+type WarmFunctionAlarms struct {
+	// Topic is told when an alarm goes off and when it is over. The function's,
+	// the provisioned concurrency's and the pings' alarms tell it too, unless
+	// their own props name another.
+	//
+	// Default: nobody is told.
+	Topic awssns.ITopic
+	// Init is the longest initialization on demand, in milliseconds. Lambda
+	// ends one of 10 seconds.
+	//
+	// Default: 3,000 in a minute.
+	Init alarm.Tuning
+}
+
+func (a WarmFunctionAlarms) check(c *props.Check) {
+	c.Nested("Init", a.Init.Check)
 }
 
 // WarmFunction is a function with an alias that is its callers' only way in,
@@ -120,11 +133,12 @@ func NewWarmFunction(scope constructs.Construct, id string, p *WarmFunctionProps
 
 	fn := *p.Function
 	fn.Alias = construct.Or(fn.Alias, DefaultAlias)
-	if fn.Alarms.Topic == nil {
-		fn.Alarms.Topic = p.AlarmTopic
-	}
+	fn.Alarms.Topic = construct.Or(fn.Alarms.Topic, p.Alarms.Topic)
 	w.function = function.NewFunction(w, "Function", &fn)
 	w.alias = w.function.Target().(awslambda.Alias)
+	// The alias would say the same, one call each.
+	construct.Once(w.alias, "AliasName", func() *string { return &fn.Alias })
+	construct.Once(w.alias, "FunctionName of its function", func() *string { return construct.FunctionName(w.function.Lambda()) })
 	if p.SnapStart {
 		// The CDK's own prop knows no container images.
 		w.cfnFunction().SetSnapStart(&awslambda.CfnFunction_SnapStartProperty{ApplyOn: jsii.String("PublishedVersions")})
@@ -133,17 +147,13 @@ func NewWarmFunction(scope constructs.Construct, id string, p *WarmFunctionProps
 	if p.ProvisionedConcurrency != nil {
 		provisioned := *p.ProvisionedConcurrency
 		provisioned.Function = w.function
-		if provisioned.AlarmTopic == nil {
-			provisioned.AlarmTopic = p.AlarmTopic
-		}
+		provisioned.Alarms.Topic = construct.Or(provisioned.Alarms.Topic, p.Alarms.Topic)
 		w.provisioned = NewProvisionedConcurrency(w, "ProvisionedConcurrency", &provisioned)
 	}
 	if p.KeepWarm != nil {
 		keepWarm := *p.KeepWarm
 		keepWarm.Functions = []*function.Function{w.function}
-		if keepWarm.AlarmTopic == nil {
-			keepWarm.AlarmTopic = p.AlarmTopic
-		}
+		keepWarm.Alarms.Topic = construct.Or(keepWarm.Alarms.Topic, p.Alarms.Topic)
 		w.keepWarm = NewKeepWarm(w, "KeepWarm", &keepWarm)
 	}
 	if p.Deployment != nil {
@@ -156,7 +166,7 @@ func NewWarmFunction(scope constructs.Construct, id string, p *WarmFunctionProps
 func (p *WarmFunctionProps) check(scope constructs.Construct, id string) {
 	var c props.Check
 	if p.Function == nil {
-		c.Wrong("Function", props.Words("nil"), "what to run", "set it")
+		c.Wrong("Function", props.Unset, "what to run", "set it")
 		c.Panic(scope, id)
 	}
 	if p.ProvisionedConcurrency != nil {
@@ -189,11 +199,11 @@ func (p *WarmFunctionProps) check(scope constructs.Construct, id string) {
 		c.Nested("Deployment", p.Deployment.check)
 		own := p.Function.Alarms
 		silent := own.Off || own.Errors.Off && own.Throttles.Off && own.Duration.Off
-		c.Require(!silent || len(p.Deployment.Alarms) > 0, "Deployment.Alarms", props.Empty,
+		c.Require(!silent || len(p.Deployment.RollbackAlarms) > 0, "Deployment.RollbackAlarms", props.Empty,
 			"an alarm to roll back on", "set it, or leave Function.Alarms on")
 	}
 	props.Between(&c, "KeepVersions", p.KeepVersions, 2, 100)
-	c.Nested("InitAlarm", p.InitAlarm.Check)
+	c.Nested("Alarms", p.Alarms.check)
 	c.Panic(scope, id)
 }
 
@@ -214,6 +224,19 @@ func (w *WarmFunction) DeploymentGroup() awscodedeploy.CfnDeploymentGroup { retu
 
 // InitAlarm returns the alarm of slow starts, or nil.
 func (w *WarmFunction) InitAlarm() awscloudwatch.CfnAlarm { return w.initAlarm }
+
+// Alarms returns the alarms that were made: those of slow starts, of the
+// function, of provisioned concurrency and of pings.
+func (w *WarmFunction) Alarms() []awscloudwatch.CfnAlarm {
+	alarms := append(defaults.Alarms(w.initAlarm), w.function.Alarms()...)
+	if w.provisioned != nil {
+		alarms = append(alarms, w.provisioned.Alarms()...)
+	}
+	if w.keepWarm != nil {
+		alarms = append(alarms, w.keepWarm.Alarms()...)
+	}
+	return alarms
+}
 
 // Dashboard returns the dashboard, or nil.
 func (w *WarmFunction) Dashboard() awscloudwatch.CfnDashboard { return w.dashboard }
@@ -239,9 +262,22 @@ func (w *WarmFunction) cfnAlias() awslambda.CfnAlias {
 //
 // Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html
 func aliasDimensions(alias awslambda.IAlias) map[string]*string {
-	name := alias.Version().Lambda().FunctionName()
-	return map[string]*string{
-		"FunctionName": name,
-		"Resource":     awscdk.Fn_Join(jsii.String(":"), &[]*string{name, alias.AliasName()}),
-	}
+	return construct.Once(alias, "dimensions", func() map[string]*string {
+		name := functionName(alias)
+		return map[string]*string{
+			"FunctionName": name,
+			"Resource":     jsii.String(*name + ":" + *construct.Once(alias, "AliasName", alias.AliasName)),
+		}
+	})
+}
+
+func version(alias awslambda.IAlias) awslambda.IVersion {
+	return construct.Once(alias, "Version", alias.Version)
+}
+
+// functionName returns the name of the function that the alias is of.
+func functionName(alias awslambda.IAlias) *string {
+	return construct.Once(alias, "FunctionName of its function", func() *string {
+		return construct.FunctionName(version(alias).Lambda())
+	})
 }

@@ -35,7 +35,7 @@ func Example() {
 	//        strategy  ready  USD/month  worst hour  overall  keeps 0.1 %
 	//           nothing      0      12.72      0.51 %   0.49 %           no
 	//         always on      7      68.81     0.024 %  0.013 %          yes
-	//   target tracking    1-8      33.79     0.057 %   0.04 %          yes
+	//   target tracking    1-8      33.79     0.057 %  0.036 %          yes
 	//           planned    0-7      26.99     0.045 %    0.2 %          yes
 	// MON-FRI 08:00-12:00 Europe/Paris: 7
 	// MON-FRI 12:00-14:00 Europe/Paris: 5

@@ -110,11 +110,63 @@ func newSlot(h, previous hour, keepAlive float64) slot {
 	return s
 }
 
+// shares are the shares of cold starts at which an hour is computed to settle
+// which of them it has.
+var shares = [...]float64{0, 1. / 1024, 1. / 256, 1. / 64, 1. / 16, 1. / 4, 1}
+
+// settle returns an hour in which, for each concurrency, cold starts are as
+// many as they make themselves by lengthening the invocations that meet them.
+// when returns the hour with invocations as long as the i-th of shares makes
+// them; between two of them it is taken as linear. Those that start once after
+// a decrease are left out of the lengthening: it would bind the hour to the one
+// before, for a few starts of seconds.
+//
+// What spills over is that of warm invocations, for no other runs on a
+// provisioned environment.
+func settle(when func(i int) slot) slot {
+	low := when(0)
+	settled, levels := low, len(low.spill)
+	settled.cold = make([]float64, levels)
+	open := levels - 1 // the concurrencies below are not settled
+	for i := 1; open > 0 && i < len(shares); i++ {
+		high := when(i)
+		for ; open > 0; open-- {
+			c := open - 1
+			more := at(low.cold, c) - shares[i-1]*low.arrivals // than make themselves
+			fewer := shares[i]*low.arrivals - at(high.cold, c)
+			if fewer < 0 {
+				break
+			}
+			t := 0.
+			if more > 0 {
+				t = more / (more + fewer)
+			}
+			settled.cold[c] = max(settled.cold[c+1], between(at(low.cold, c), at(high.cold, c), t))
+			if c == 0 {
+				settled.lost = make([]float64, levels)
+				for m := range settled.lost {
+					settled.lost[m] = between(low.lostFrom(m, levels-1), high.lostFrom(m, levels-1), t)
+				}
+			}
+		}
+		low = high
+	}
+	for c := range open {
+		settled.cold[c] = low.arrivals // every one is cold
+	}
+	return settled
+}
+
+func between(a, b, t float64) float64 { return a + t*(b-a) }
+
+// lostFrom returns what was lost at the levels from c+1 to before.
+func (s slot) lostFrom(c, before int) float64 { return max(0, at(s.lost, c)-at(s.lost, before)) }
+
 // coldStarts returns the hour's cold starts with c environments provisioned
 // and before in the hour before.
 //
 // Environments that were provisioned and no longer are leave nothing warm
 // behind at their levels, from c+1 to before.
 func (s slot) coldStarts(before, c int) float64 {
-	return at(s.cold, c) + max(0, at(s.lost, c)-at(s.lost, before))
+	return at(s.cold, c) + s.lostFrom(c, before)
 }

@@ -96,16 +96,9 @@ func (p Planner) Plan(profile Profile) (*Plan, error) {
 	if err := errors.Join(p.validate(), profile.validate()); err != nil {
 		return nil, err
 	}
-	m := model{Planner: p, profile: profile}
-	for h, n := range profile.Arrivals {
-		m.held[h] = n > 0 && n >= p.Quiet
-		m.assumed[h] = 1
-		if m.held[h] {
-			m.assumed[h] = p.Bound
-		}
-		if load := m.load(h, m.assumed[h]); load > maxLoad {
-			return nil, fmt.Errorf("profile: Arrivals[%d] keep %.0f invocations in flight; the planner is made for up to %d", h, load, maxLoad)
-		}
+	m, err := newModel(p, profile)
+	if err != nil {
+		return nil, err
 	}
 	prob := m.problem()
 	plan := &Plan{profile: profile, bound: p.Bound, held: m.held}
@@ -154,8 +147,47 @@ func (p Profile) zone() string {
 type model struct {
 	Planner
 	profile Profile
-	held    Week[bool]    // held to the bound
-	assumed Week[float64] // share of cold starts that the load is computed with
+	held    Week[bool] // held to the bound
+	slots   []slot
+}
+
+func newModel(p Planner, profile Profile) (*model, error) {
+	m := &model{Planner: p, profile: profile, slots: make([]slot, HoursPerWeek)}
+	hours := make([][len(shares)]*hour, HoursPerWeek)
+	// What would be too many in flight is refused below, not computed here.
+	at := func(h, i int) hour {
+		for i > 0 && m.load(h, shares[i]) > maxLoad {
+			i--
+		}
+		if hours[h][i] == nil {
+			of := newHour(profile.Arrivals[h], m.load(h, shares[i]))
+			hours[h][i] = &of
+		}
+		return *hours[h][i]
+	}
+	var tooMany error
+	check := func(h int, cold float64) {
+		if load := m.load(h, cold); load > maxLoad && tooMany == nil {
+			tooMany = fmt.Errorf("profile: Arrivals[%d] keep %.0f invocations in flight; the planner is made for up to %d", h, load, maxLoad)
+		}
+	}
+	for h, n := range profile.Arrivals {
+		check(h, 0)
+		m.held[h] = n > 0 && n >= p.Quiet
+	}
+	for h, n := range profile.Arrivals {
+		if tooMany != nil {
+			return nil, tooMany
+		}
+		before := (h + HoursPerWeek - 1) % HoursPerWeek
+		m.slots[h] = settle(func(i int) slot {
+			return newSlot(at(h, i), at(before, i), seconds(m.keepAlive()))
+		})
+		if n > 0 {
+			check(h, m.slots[h].cold[0]/n)
+		}
+	}
+	return m, tooMany
 }
 
 // load returns the mean number of invocations in flight in an hour when a
@@ -165,20 +197,8 @@ func (m *model) load(h int, cold float64) float64 {
 	return m.profile.Arrivals[h] / secondsPerHour * each
 }
 
-// slots returns the hours of the week with the assumed shares of cold starts.
-func (m *model) slots(assumed Week[float64]) []slot {
-	hours, slots := make([]hour, HoursPerWeek), make([]slot, HoursPerWeek)
-	for h := range hours {
-		hours[h] = newHour(m.profile.Arrivals[h], m.load(h, assumed[h]))
-	}
-	for h := range slots {
-		slots[h] = newSlot(hours[h], hours[(h+HoursPerWeek-1)%HoursPerWeek], seconds(m.keepAlive()))
-	}
-	return slots
-}
-
 func (m *model) problem() *problem {
-	p := &problem{slots: m.slots(m.assumed), init: m.init(), rise: m.provisioned(schedule.DefaultLead.Seconds())}
+	p := &problem{slots: m.slots, init: m.init(), rise: m.provisioned(schedule.DefaultLead.Seconds())}
 	for h, s := range p.slots {
 		limit := math.Inf(1)
 		if m.held[h] {
@@ -216,45 +236,32 @@ func (m *model) cost(s slot, c int) float64 {
 
 // strategy says what a concurrency costs and does.
 func (m *model) strategy(name string, concurrency Week[int]) Strategy {
-	return m.evaluate(name, concurrency, func(slots []slot, h, before, c int) (cold, cost float64) {
-		cold = slots[h].coldStarts(before, c)
+	return m.evaluate(name, concurrency, func(s slot, before, c int) (cold, cost float64) {
 		rise := float64(max(0, c-before)) * m.provisioned(schedule.DefaultLead.Seconds())
-		return cold, m.cost(slots[h], c) + rise
+		return s.coldStarts(before, c), m.cost(s, c) + rise
 	})
 }
 
-// evaluate sums up hours. Cold starts lengthen invocations and so make more
-// cold starts: the load is raised until it is not above what was assumed.
-func (m *model) evaluate(name string, concurrency Week[int], hour func(slots []slot, h, before, c int) (cold, cost float64)) Strategy {
-	assumed := m.assumed
-	for {
-		s := Strategy{Name: name, Concurrency: concurrency}
-		slots := m.slots(assumed)
-		more := false
-		invocations, coldStarts := 0., 0.
-		for h, n := range m.profile.Arrivals {
-			cold, cost := hour(slots, h, concurrency[(h+HoursPerWeek-1)%HoursPerWeek], concurrency[h])
-			cold = min(cold, n)
-			s.Cost += cost + cold*m.init()
-			invocations += n
-			coldStarts += cold
-			if n == 0 {
-				continue
-			}
-			s.ColdStarts[h] = cold / n
-			if m.held[h] {
-				s.Worst = max(s.Worst, s.ColdStarts[h])
-			}
-			if s.ColdStarts[h] > assumed[h]*1.001 {
-				assumed[h], more = s.ColdStarts[h], true
-			}
+// evaluate sums up hours.
+func (m *model) evaluate(name string, concurrency Week[int], hour func(s slot, before, c int) (cold, cost float64)) Strategy {
+	s := Strategy{Name: name, Concurrency: concurrency}
+	invocations, coldStarts := 0., 0.
+	for h, n := range m.profile.Arrivals {
+		cold, cost := hour(m.slots[h], concurrency[(h+HoursPerWeek-1)%HoursPerWeek], concurrency[h])
+		s.Cost += cost + cold*m.init()
+		if n == 0 {
+			continue
 		}
-		if !more {
-			s.Overall = coldStarts / invocations
-			s.Keeps = s.Worst <= m.Bound*(1+1e-9)
-			return s
+		invocations += n
+		coldStarts += min(cold, n)
+		s.ColdStarts[h] = min(1, cold/n)
+		if m.held[h] {
+			s.Worst = max(s.Worst, s.ColdStarts[h])
 		}
 	}
+	s.Overall = coldStarts / invocations
+	s.Keeps = s.Worst <= m.Bound*(1+1e-9)
+	return s
 }
 
 // alwaysOn returns the smallest constant that keeps every limit.
@@ -285,7 +292,7 @@ const (
 
 func (m *model) targetTracking() Strategy {
 	var concurrency Week[int]
-	for h, s := range m.slots(m.assumed) {
+	for h, s := range m.slots {
 		peak := 0
 		for level, rate := range s.rate {
 			if rate >= 1./60 {
@@ -294,8 +301,7 @@ func (m *model) targetTracking() Strategy {
 		}
 		concurrency[h] = max(1, int(math.Ceil(float64(peak)/targetUtilization)))
 	}
-	return m.evaluate("target tracking", concurrency, func(slots []slot, h, before, c int) (cold, cost float64) {
-		s := slots[h]
+	return m.evaluate("target tracking", concurrency, func(s slot, before, c int) (cold, cost float64) {
 		cold, cost = s.coldStarts(before, c), m.cost(s, c)
 		if c > before {
 			const late = scaleOutSeconds / secondsPerHour

@@ -226,8 +226,12 @@ func simulateOne(t *testing.T, i int) {
 	for h := range short {
 		short[h] /= 2
 	}
-	m := model{Planner: pl, profile: profile}
-	m.Prices = ARM64()
+	pl.Prices = ARM64()
+	m, err := newModel(pl, profile)
+	if err != nil {
+		t.Errorf("profile %d: %v", i, err)
+		return
+	}
 	for _, concurrency := range []Week[int]{{}, short, plan.Planned.Concurrency} {
 		got := pl.Simulate(profile, concurrency, weeks, r)
 		want := m.strategy("", concurrency)
@@ -235,7 +239,7 @@ func simulateOne(t *testing.T, i int) {
 		for h, share := range want.ColdStarts {
 			n := profile.Arrivals[h] * float64(weeks)
 			expected += share * n
-			spilled += n * ErlangB(concurrency[h], m.load(h, share))
+			spilled += n * ErlangB(concurrency[h], m.load(h, 0))
 		}
 		over := 1.10
 		if concurrency != (Week[int]{}) {
@@ -333,9 +337,9 @@ func TestPlanProperties(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := model{Planner: Planner{Bound: DefaultBound, Prices: ARM64()}, profile: profile, held: plan.held}
-		for h := range m.assumed {
-			m.assumed[h] = DefaultBound
+		m, err := newModel(Planner{Bound: DefaultBound, Prices: ARM64()}, profile)
+		if err != nil {
+			t.Fatal(err)
 		}
 		p := m.problem()
 		week := slices.Clone(plan.Planned.Concurrency[:])

@@ -103,8 +103,8 @@ func (e *environment) await() {
 	e.t.Helper()
 	select {
 	case <-e.ready:
-	case <-time.After(20 * time.Second):
-		e.t.Fatalf("the environment asks for nothing\n%s", &e.log)
+	case <-time.After(minute):
+		e.t.Fatalf("the environment asks for nothing within a minute\n%s", &e.log)
 	}
 }
 
@@ -122,8 +122,8 @@ func (e *environment) invoke(payload string, timeout time.Duration) (outcome, ti
 			e.t.Fatalf("the environment answers %s, not %s", out.id, in.id)
 		}
 		return out, out.at.Sub(begin)
-	case <-time.After(20 * time.Second):
-		e.t.Fatalf("no answer to %s\n%s", payload, &e.log)
+	case <-time.After(minute):
+		e.t.Fatalf("no answer to %s within a minute\n%s", payload, &e.log)
 		return outcome{}, 0
 	}
 }
