@@ -35,6 +35,12 @@ const CartParameter = "cart"
 // that sign with AWS credentials need execute-api:Invoke on the route instead.
 const TotalsScope = "totals:read"
 
+// Scopes returns the scopes that routes need.
+func Scopes() map[string]string { return map[string]string{RouteTotals: TotalsScope} }
+
+// Audience is the audience of the functions' internal tokens.
+const Audience = "carts"
+
 // The types of the events in the store.
 const (
 	CartOpened           = "CartOpened"

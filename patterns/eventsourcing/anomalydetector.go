@@ -12,10 +12,10 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/alarm"
 	"github.com/serverless-go/cdk/patterns/eventsourcing/schema"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -83,10 +83,19 @@ type AnomalyDetectorProps struct {
 	// Default: none.
 	Exclude []TimeRange
 
-	// AlarmTopic is told by the alarm itself.
+	// Alarms says who is told by the alarm itself.
 	//
 	// Default: nobody; add a [Cascade], whose reactions can be retried.
-	AlarmTopic awssns.ITopic
+	Alarms AnomalyDetectorAlarms
+}
+
+// AnomalyDetectorAlarms says who is told by a detector's alarm, which the other
+// props tune.
+type AnomalyDetectorAlarms struct {
+	// Topic is told when an alarm goes off and when it is over.
+	//
+	// Default: nobody is told.
+	Topic awssns.ITopic
 }
 
 // TimeRange is the time from Start to End.
@@ -190,7 +199,7 @@ func (p *AnomalyDetectorProps) check(c *props.Check) {
 // CloudWatch's own events arrive: what a cascade forwards would match again,
 // and a rule's metrics have other dimensions.
 func (s *EventStore) checkBus(c *props.Check) {
-	c.Require(*s.bus.EventBusName() != "default", "Bus", "the default bus", "a bus of the store's own",
+	c.Require(*construct.EventBusName(s.bus) != "default", "Bus", "the default bus", "a bus of the store's own",
 		"leave Bus out of the event store's props, or make one")
 }
 
@@ -201,14 +210,14 @@ func (d *AnomalyDetector) count(id string, events []string, p *AnomalyDetectorPr
 	pattern["detail"].(map[string]any)[schema.Origin] = []any{
 		map[string]any{"anything-but": map[string]any{"prefix": schema.CascadePrefix}},
 	}
-	queue := d.counted.QueueArn()
+	queue := construct.QueueArn(d.counted)
 	rule := awsevents.NewCfnRule(d, &id, &awsevents.CfnRuleProps{
 		Description:  jsii.String("Counts the events of the rate's " + strings.ToLower(id) + "."),
-		EventBusName: d.store.bus.EventBusName(),
+		EventBusName: construct.EventBusName(d.store.bus),
 		EventPattern: pattern,
 		Targets:      []any{&awsevents.CfnRule_TargetProperty{Id: jsii.String("Counted"), Arn: queue}},
 	})
-	d.counted.AddToResourcePolicy(fromEvents("sqs:SendMessage", queue, rule.AttrArn()))
+	defaults.AllowEvents(d, d.counted, "sqs:SendMessage", queue, construct.AttrArn(rule))
 	return rule
 }
 
@@ -231,7 +240,7 @@ const (
 
 func (d *AnomalyDetector) rate(p *AnomalyDetectorProps) *rate {
 	return &rate{
-		bus:    d.store.bus.EventBusName(),
+		bus:    construct.EventBusName(d.store.bus),
 		rules:  map[string]*string{numeratorID: ruleName(d.numerator), denominatorID: ruleName(d.denominator)},
 		period: jsii.Number(construct.Or(p.Period, time.Minute).Seconds()),
 		// Without a third argument, IF drops the points where the volume is too low.
@@ -243,7 +252,8 @@ func (d *AnomalyDetector) rate(p *AnomalyDetectorProps) *rate {
 // ruleName returns the name of a rule on a custom bus. Its Ref is no name
 // there, but "bus|name"; its ARN ends in "rule/bus/name".
 func ruleName(rule awsevents.CfnRule) *string {
-	return awscdk.Fn_Select(jsii.Number(2), awscdk.Fn_Split(jsii.String("/"), rule.AttrArn(), nil))
+	parts := map[string]any{"Fn::Split": []any{"/", construct.AttrArn(rule)}}
+	return awscdk.Token_AsString(map[string]any{"Fn::Select": []any{2, parts}}, nil)
 }
 
 func (r *rate) model(scope constructs.Construct, p *AnomalyDetectorProps) awscloudwatch.CfnAnomalyDetector {
@@ -325,8 +335,8 @@ func (r *rate) alarm(d *AnomalyDetector, p *AnomalyDetectorProps) awscloudwatch.
 		EvaluationPeriods: jsii.Number(periods),
 		DatapointsToAlarm: jsii.Number(construct.Or(p.Breaching, min(2, periods))),
 		TreatMissingData:  jsii.String("notBreaching"), // too few events to judge
-		AlarmActions:      alarm.Actions(p.AlarmTopic),
-		OkActions:         alarm.Actions(p.AlarmTopic),
+		AlarmActions:      alarm.Actions(p.Alarms.Topic),
+		OkActions:         alarm.Actions(p.Alarms.Topic),
 	}
 	if p.Threshold != nil {
 		a.ComparisonOperator = jsii.String("GreaterThanThreshold")
@@ -353,9 +363,9 @@ func (d *AnomalyDetector) AddCascade(id string, p *CascadeProps) *Cascade {
 		own = *p
 	}
 	var c props.Check
-	c.Require(own.Alarm == nil, "Alarm", "set", "none: it is the detector's",
+	c.Require(own.Alarm == nil, "Alarm", props.Words("set"), "none: it is the detector's",
 		"leave it out, or call AddCascade of the event store")
-	c.Require(d.cascade == nil, "AddCascade", "called again", "one cascade for a detector",
+	c.Require(d.cascade == nil, "AddCascade", props.Words("called again"), "one cascade for a detector",
 		"add all reactions to the first")
 	own.Name = construct.Or(own.Name, d.id)
 	own.check(&c)
@@ -366,6 +376,10 @@ func (d *AnomalyDetector) AddCascade(id string, p *CascadeProps) *Cascade {
 
 // Alarm returns the alarm.
 func (d *AnomalyDetector) Alarm() awscloudwatch.CfnAlarm { return d.alarm }
+
+// Alarms returns the alarms that were made: [AnomalyDetector.Alarm]. A cascade
+// that is added has its own.
+func (d *AnomalyDetector) Alarms() []awscloudwatch.CfnAlarm { return defaults.Alarms(d.alarm) }
 
 // Model returns the anomaly detection model, nil with a Threshold.
 func (d *AnomalyDetector) Model() awscloudwatch.CfnAnomalyDetector { return d.model }

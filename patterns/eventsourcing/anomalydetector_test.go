@@ -56,14 +56,14 @@ func TestAnomalyDetectorEverything(t *testing.T) {
 		Deviations:    2.5,
 		TimeZone:      "Europe/Berlin",
 		Exclude:       []eventsourcing.TimeRange{{Start: sale, End: sale.Add(24 * time.Hour)}},
-		AlarmTopic:    awssns.NewTopic(stack, jsii.String("Alarms"), nil),
+		Alarms:        eventsourcing.AnomalyDetectorAlarms{Topic: awssns.NewTopic(stack, jsii.String("Alarms"), nil)},
 	})
 	cdktest.Golden(t, stack)
 }
 
 func TestAnomalyDetectorIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
-	isConstruct(t, stack, eventsourcing.NewEventStore(stack, "Carts", nil).AddAnomalyDetector("Abandonment", abandonment()))
+	cdktest.IsConstruct(t, eventsourcing.NewEventStore(stack, "Carts", nil).AddAnomalyDetector("Abandonment", abandonment()))
 }
 
 // CloudWatch finds an alarm's model by its metrics and expression: if the two

@@ -2,6 +2,7 @@ package eventsourcing
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,10 +20,11 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/athena"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/alarm"
 	"github.com/serverless-go/cdk/patterns/eventsourcing/schema"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -116,13 +118,13 @@ type ArchiveProps struct {
 	DeadLetterQueue awssqs.IQueue
 	// Alarms tunes the alarms.
 	//
-	// Default: all are made.
+	// Default: all are made and notify the event store's topic.
 	Alarms ArchiveAlarms
 }
 
 // ArchiveAlarms tunes an archive's alarms.
 type ArchiveAlarms struct {
-	// Topic is told.
+	// Topic is told when an alarm goes off and when it is over.
 	//
 	// Default: the event store's.
 	Topic awssns.ITopic
@@ -217,15 +219,13 @@ func (s *EventStore) AddArchive(id string, p *ArchiveProps) *Archive {
 	if key == nil {
 		key = s.key
 	}
-	topic := p.Alarms.Topic
-	if topic == nil {
-		topic = s.alarmTopic
-	}
+	topic := construct.Or(p.Alarms.Topic, s.alarmTopic)
 	a.addBuckets(p, key)
 	a.addTable(p)
 	a.addStream(p, key)
 	a.addRule(s, p, topic)
-	a.addWorkGroup(p)
+	a.workGroupID, a.workGroup = athena.WorkGroup(a, "Queries of an archive of events, each limited in what it may read.",
+		a.results, resultPrefix, a.keys[1], construct.Or(p.ScanLimit, 10_000))
 	a.addAlarms(p, topic)
 	return a
 }
@@ -279,8 +279,12 @@ func (a ArchiveAlarms) check(c *props.Check) {
 }
 
 func (a *Archive) addBuckets(p *ArchiveProps, key awskms.IKey) {
-	if a.bucket == nil {
-		made := construct.Layer(&awss3.BucketProps{LifecycleRules: p.lifecycle()}, p.BucketProps, &awss3.BucketProps{EncryptionKey: key})
+	// Of buckets made here the key is known.
+	a.keys = []awskms.IKey{key, key}
+	if a.bucket != nil {
+		a.keys[0] = a.bucket.EncryptionKey()
+	} else {
+		made := construct.Layer(&awss3.BucketProps{LifecycleRules: defaults.Aging(a, archivedPrefix, p.ColdAfter, p.Retention)}, p.BucketProps, &awss3.BucketProps{EncryptionKey: key})
 		if p.ObjectLock != nil {
 			made.ObjectLockEnabled = jsii.Bool(true)
 			made.ObjectLockDefaultRetention = p.ObjectLock
@@ -291,45 +295,16 @@ func (a *Archive) addBuckets(p *ArchiveProps, key awskms.IKey) {
 		}
 		a.bucket = defaults.Bucket(a, "Bucket", made)
 	}
-	if a.results == nil {
-		made := &awss3.BucketProps{
-			EncryptionKey: key,
-			Versioned:     jsii.Bool(false), // a result can be had again
-			LifecycleRules: &[]*awss3.LifecycleRule{{
-				Id:                                  jsii.String("Expire"),
-				Expiration:                          construct.Duration(construct.Or(p.ResultRetention, 7*day)),
-				AbortIncompleteMultipartUploadAfter: construct.Duration(day),
-			}},
-		}
+	if a.results != nil {
+		a.keys[1] = a.results.EncryptionKey()
+	} else {
+		made := athena.Results(a, key, p.ResultRetention)
 		if p.AccessLogs != nil {
 			made.ServerAccessLogsBucket = p.AccessLogs
 			made.ServerAccessLogsPrefix = jsii.String("archive-results/")
 		}
 		a.results = defaults.Bucket(a, "Results", made)
 	}
-	a.keys = []awskms.IKey{a.bucket.EncryptionKey(), a.results.EncryptionKey()}
-}
-
-func (p *ArchiveProps) lifecycle() *[]*awss3.LifecycleRule {
-	rules := []*awss3.LifecycleRule{{
-		Id:                                  jsii.String("Tidy"),
-		AbortIncompleteMultipartUploadAfter: construct.Duration(7 * day),
-		NoncurrentVersionExpiration:         construct.Duration(30 * day),
-	}}
-	if p.Retention > 0 {
-		rules[0].Expiration = construct.Duration(p.Retention)
-	}
-	if cold := construct.Or(p.ColdAfter, 90*day); p.Retention == 0 || cold < p.Retention {
-		rules = append(rules, &awss3.LifecycleRule{
-			Id:     jsii.String("Cold"),
-			Prefix: jsii.String(archivedPrefix),
-			Transitions: &[]*awss3.Transition{{
-				StorageClass:    awss3.StorageClass_GLACIER_INSTANT_RETRIEVAL(),
-				TransitionAfter: construct.Duration(cold),
-			}},
-		})
-	}
-	return &rules
 }
 
 // addTable makes the table that tells Firehose what to write and Athena what
@@ -338,17 +313,15 @@ func (p *ArchiveProps) lifecycle() *[]*awss3.LifecycleRule {
 func (a *Archive) addTable(p *ArchiveProps) {
 	// Athena wants names of lower-case letters, digits and _, which those that
 	// CloudFormation makes are not.
-	a.databaseID = strings.ToLower(*awscdk.Names_UniqueResourceName(a, &awscdk.UniqueResourceNameOptions{
-		MaxLength: jsii.Number(100), Separator: jsii.String("_"), AllowedSpecialCharacters: jsii.String("_"),
-	}))
+	a.databaseID = construct.UniqueName(a, "_", 100)
 	a.database = awsglue.NewCfnDatabase(a, jsii.String("Database"), &awsglue.CfnDatabaseProps{
-		CatalogId: awscdk.Aws_ACCOUNT_ID(),
+		CatalogId: defaults.Text(a, "${AWS::AccountId}"),
 		DatabaseInput: &awsglue.CfnDatabase_DatabaseInputProperty{
 			Name:        &a.databaseID,
 			Description: jsii.String("The archive of an event store."),
 		},
 	})
-	location := "s3://" + *a.bucket.BucketName() + "/" + archivedPrefix
+	location := "s3://" + *construct.BucketName(a.bucket) + "/" + archivedPrefix
 	parameters := map[string]any{
 		"EXTERNAL":                  "TRUE",
 		"classification":            "parquet",
@@ -374,8 +347,8 @@ func (a *Archive) addTable(p *ArchiveProps) {
 		}
 	}
 	a.table = awsglue.NewCfnTable(a, jsii.String("Table"), &awsglue.CfnTableProps{
-		CatalogId:    awscdk.Aws_ACCOUNT_ID(),
-		DatabaseName: a.database.Ref(),
+		CatalogId:    defaults.Text(a, "${AWS::AccountId}"),
+		DatabaseName: construct.Ref(a.database),
 		TableInput: &awsglue.CfnTable_TableInputProperty{
 			Name:          jsii.String(archiveTable),
 			Description:   jsii.String("Events by type and day. The payload, data, is base64 of JSON."),
@@ -408,7 +381,7 @@ func (p *ArchiveProps) since() time.Time {
 // (https://docs.aws.amazon.com/glue/latest/dg/glue-specifying-resource-arns.html).
 func (a *Archive) glueARNs() []*string {
 	arn := func(resource string) *string {
-		return awscdk.Fn_Sub(jsii.String("arn:${AWS::Partition}:glue:${AWS::Region}:${AWS::AccountId}:"+resource), nil)
+		return defaults.Text(a, "arn:${AWS::Partition}:glue:${AWS::Region}:${AWS::AccountId}:"+resource)
 	}
 	return []*string{arn("catalog"), arn("database/" + a.databaseID), arn("table/" + a.databaseID + "/" + archiveTable)}
 }
@@ -417,31 +390,26 @@ func (a *Archive) addStream(p *ArchiveProps, key awskms.IKey) {
 	a.logGroup = defaults.LogGroup(a, "Logs", "", nil)
 	logStream := "Delivery"
 	lines := awslogs.NewCfnLogStream(a, jsii.String("LogStream"), &awslogs.CfnLogStreamProps{
-		LogGroupName: a.logGroup.LogGroupName(), LogStreamName: &logStream,
+		LogGroupName: construct.LogGroupName(a.logGroup), LogStreamName: &logStream,
 	})
 	bucket := a.bucket.BucketArn()
-	statements := []awsiam.PolicyStatement{
+	statements := []defaults.Statement{
 		// As https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html lists them.
-		defaults.Actions{"s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"}.On(bucket),
-		defaults.Actions{"s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"}.On(
-			a.bucket.ArnForObjects(jsii.String(archivedPrefix+"*")), a.bucket.ArnForObjects(jsii.String(failedPrefix+"*"))),
-		defaults.Actions{"glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions"}.On(a.glueARNs()...),
-		defaults.Actions{"logs:PutLogEvents"}.On(jsii.String(*logGroupARN(a.logGroup) + ":log-stream:" + logStream)),
+		defaults.Actions{"s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"}.To(bucket),
+		defaults.Actions{"s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"}.To(
+			jsii.String(*bucket+"/"+archivedPrefix+"*"), jsii.String(*bucket+"/"+failedPrefix+"*")),
+		defaults.Actions{"glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions"}.To(a.glueARNs()...),
+		defaults.Actions{"logs:PutLogEvents"}.To(jsii.String(*logGroupARN(a, a.logGroup) + ":log-stream:" + logStream)),
 	}
 	if encrypted := a.keys[0]; encrypted != nil {
-		throughS3 := via("s3")
-		statements = append(statements, awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-			Actions:    jsii.Strings("kms:Decrypt", "kms:GenerateDataKey"),
-			Resources:  &[]*string{encrypted.KeyArn()},
-			Conditions: &throughS3,
-		}))
+		statements = append(statements, defaults.Actions{"kms:Decrypt", "kms:GenerateDataKey"}.To(construct.KeyArn(encrypted)).If(defaults.Through("s3")))
 	}
 	role := defaults.ServiceRole(a, "Role", "firehose.amazonaws.com", statements...).RoleArn()
 	interval := construct.Or(p.Interval, 5*time.Minute)
 	a.stream = awskinesisfirehose.NewCfnDeliveryStream(a, jsii.String("Stream"), &awskinesisfirehose.CfnDeliveryStreamProps{
 		DeliveryStreamType: jsii.String("DirectPut"),
 		DeliveryStreamEncryptionConfigurationInput: &awskinesisfirehose.CfnDeliveryStream_DeliveryStreamEncryptionConfigurationInputProperty{
-			KeyType: jsii.String("CUSTOMER_MANAGED_CMK"), KeyArn: key.KeyArn(),
+			KeyType: jsii.String("CUSTOMER_MANAGED_CMK"), KeyArn: construct.KeyArn(key),
 		},
 		ExtendedS3DestinationConfiguration: &awskinesisfirehose.CfnDeliveryStream_ExtendedS3DestinationConfigurationProperty{
 			BucketArn: bucket,
@@ -451,7 +419,7 @@ func (a *Archive) addStream(p *ArchiveProps, key awskms.IKey) {
 				SizeInMBs:         jsii.Number(128), // Firehose's most; a type of less waits for the interval
 			},
 			CloudWatchLoggingOptions: &awskinesisfirehose.CfnDeliveryStream_CloudWatchLoggingOptionsProperty{
-				Enabled: jsii.Bool(true), LogGroupName: a.logGroup.LogGroupName(), LogStreamName: lines.Ref(),
+				Enabled: jsii.Bool(true), LogGroupName: construct.LogGroupName(a.logGroup), LogStreamName: lines.Ref(),
 			},
 			CompressionFormat: jsii.String("UNCOMPRESSED"), // Parquet compresses itself
 			Prefix: jsii.String(archivedPrefix +
@@ -477,8 +445,8 @@ func (a *Archive) addStream(p *ArchiveProps, key awskms.IKey) {
 					},
 				},
 				SchemaConfiguration: &awskinesisfirehose.CfnDeliveryStream_SchemaConfigurationProperty{
-					CatalogId:    awscdk.Aws_ACCOUNT_ID(),
-					DatabaseName: a.database.Ref(),
+					CatalogId:    defaults.Text(a, "${AWS::AccountId}"),
+					DatabaseName: construct.Ref(a.database),
 					TableName:    a.table.Ref(),
 					Region:       awscdk.Aws_REGION(),
 					RoleArn:      role,
@@ -515,12 +483,12 @@ func (a *Archive) addRule(s *EventStore, p *ArchiveProps, topic awssns.ITopic) {
 			a.alarms = append(a.alarms, made)
 		}
 	}
-	stream, dead := a.stream.AttrArn(), a.deadLetters.QueueArn()
+	stream, dead := a.stream.AttrArn(), construct.QueueArn(a.deadLetters)
 	role := defaults.ServiceRole(a, "RuleRole", "events.amazonaws.com",
-		defaults.Actions{"firehose:PutRecord", "firehose:PutRecordBatch"}.On(stream))
+		defaults.Actions{"firehose:PutRecord", "firehose:PutRecordBatch"}.To(stream))
 	a.rule = awsevents.NewCfnRule(a, jsii.String("Rule"), &awsevents.CfnRuleProps{
 		Description:  jsii.String("Archives the events of " + s.source + "."),
-		EventBusName: s.bus.EventBusName(),
+		EventBusName: construct.EventBusName(s.bus),
 		EventPattern: s.pattern(p.Events, nil, false, 0),
 		Targets: []any{&awsevents.CfnRule_TargetProperty{
 			Id:               jsii.String("Firehose"),
@@ -534,35 +502,11 @@ func (a *Archive) addRule(s *EventStore, p *ArchiveProps, topic awssns.ITopic) {
 			},
 		}},
 	})
-	a.deadLetters.AddToResourcePolicy(fromEvents("sqs:SendMessage", dead, a.rule.AttrArn()))
-}
-
-func (a *Archive) addWorkGroup(p *ArchiveProps) {
-	encryption := &awsathena.CfnWorkGroup_EncryptionConfigurationProperty{EncryptionOption: jsii.String("SSE_S3")}
-	if key := a.keys[1]; key != nil {
-		encryption.EncryptionOption, encryption.KmsKey = jsii.String("SSE_KMS"), key.KeyArn()
-	}
-	// CloudFormation makes no names for work groups.
-	a.workGroupID = *awscdk.Names_UniqueResourceName(a, &awscdk.UniqueResourceNameOptions{MaxLength: jsii.Number(128)})
-	a.workGroup = awsathena.NewCfnWorkGroup(a, jsii.String("WorkGroup"), &awsathena.CfnWorkGroupProps{
-		Name:                  &a.workGroupID,
-		Description:           jsii.String("Queries of an archive of events, each limited in what it may read."),
-		RecursiveDeleteOption: jsii.Bool(true), // or the history of queries keeps the stack from being destroyed
-		WorkGroupConfiguration: &awsathena.CfnWorkGroup_WorkGroupConfigurationProperty{
-			BytesScannedCutoffPerQuery:      jsii.Number(construct.Or(p.ScanLimit, 10_000) * 1_000_000),
-			EnforceWorkGroupConfiguration:   jsii.Bool(true),
-			EngineVersion:                   &awsathena.CfnWorkGroup_EngineVersionProperty{SelectedEngineVersion: jsii.String("Athena engine version 3")},
-			PublishCloudWatchMetricsEnabled: jsii.Bool(true),
-			ResultConfiguration: &awsathena.CfnWorkGroup_ResultConfigurationProperty{
-				OutputLocation:          jsii.String("s3://" + *a.results.BucketName() + "/" + resultPrefix),
-				EncryptionConfiguration: encryption,
-			},
-		},
-	})
+	defaults.AllowEvents(a, a.deadLetters, "sqs:SendMessage", dead, a.rule.AttrArn())
 }
 
 func (a *Archive) addAlarms(p *ArchiveProps, topic awssns.ITopic) {
-	dimensions := map[string]*string{"DeliveryStreamName": a.stream.Ref()}
+	dimensions := map[string]*string{"DeliveryStreamName": construct.Ref(a.stream)}
 	add := func(id string, spec alarm.Alarm, t alarm.Tuning) {
 		spec.Namespace, spec.Dimensions = "AWS/Firehose", dimensions
 		if made := alarm.New(a, id, spec, t, topic); made != nil {
@@ -590,31 +534,22 @@ func (a *Archive) addAlarms(p *ArchiveProps, topic awssns.ITopic) {
 //
 // Where Lake Formation governs the catalog, it must allow the grantee, too.
 func (a *Archive) GrantQuery(grantee awsiam.IGrantable) awsiam.Grant {
-	workGroup := awscdk.Fn_Sub(jsii.String("arn:${AWS::Partition}:athena:${AWS::Region}:${AWS::AccountId}:workgroup/"+a.workGroupID), nil)
-	// Athena asks for the database "default" with every query
-	// (https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html).
-	fallback := awscdk.Fn_Sub(jsii.String("arn:${AWS::Partition}:glue:${AWS::Region}:${AWS::AccountId}:database/default"), nil)
-	below := func(prefix string) map[string]any {
-		return map[string]any{"StringLike": map[string]any{"s3:prefix": prefix + "*"}}
+	files, results := construct.BucketArn(a.bucket), construct.BucketArn(a.results)
+	statements := []defaults.Statement{
+		athena.ToQuery(a, a.workGroupID),
+		defaults.Actions{"glue:GetDatabase", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable", "glue:GetTables"}.
+			To(append(a.glueARNs(), athena.DefaultDatabase(a))...),
+		defaults.Actions{"s3:GetBucketLocation"}.To(files, results),
+		defaults.Actions{"s3:ListBucket"}.To(files).If(defaults.ListBelow(archivedPrefix)),
+		defaults.Actions{"s3:GetObject"}.To(construct.Objects(a.bucket, archivedPrefix+"*")),
 	}
-	files, results := a.bucket.BucketArn(), a.results.BucketArn()
-	grant := defaults.Actions{"athena:BatchGetQueryExecution", "athena:GetQueryExecution", "athena:GetQueryResults",
-		"athena:GetQueryResultsStream", "athena:GetWorkGroup", "athena:ListQueryExecutions", "athena:StartQueryExecution",
-		"athena:StopQueryExecution"}.Grant(grantee, workGroup).
-		Combine(defaults.Actions{"glue:GetDatabase", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable", "glue:GetTables"}.
-			Grant(grantee, append(a.glueARNs(), fallback)...)).
-		Combine(defaults.Actions{"s3:GetBucketLocation"}.Grant(grantee, files, results)).
-		Combine(defaults.Actions{"s3:ListBucket"}.GrantIf(below(archivedPrefix), grantee, files)).
-		Combine(defaults.Actions{"s3:GetObject"}.Grant(grantee, a.bucket.ArnForObjects(jsii.String(archivedPrefix+"*")))).
-		Combine(defaults.Actions{"s3:ListBucket"}.GrantIf(below(resultPrefix), grantee, results)).
-		Combine(defaults.Actions{"s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"}.
-			Grant(grantee, a.results.ArnForObjects(jsii.String(resultPrefix+"*"))))
+	statements = append(statements, athena.ToUseResults(a.results, resultPrefix)...)
 	for _, key := range a.keys {
 		if key != nil {
-			grant = grant.Combine(defaults.Actions{"kms:Decrypt", "kms:GenerateDataKey"}.GrantIf(via("s3"), grantee, key.KeyArn()))
+			statements = append(statements, defaults.Actions{"kms:Decrypt", "kms:GenerateDataKey"}.To(construct.KeyArn(key)).If(defaults.Through("s3")))
 		}
 	}
-	return grant
+	return defaults.Grant(grantee, statements...)
 }
 
 // Bucket returns the bucket of the archive.
@@ -648,4 +583,4 @@ func (a *Archive) Rule() awsevents.CfnRule { return a.rule }
 func (a *Archive) DeadLetterQueue() awssqs.IQueue { return a.deadLetters }
 
 // Alarms returns the alarms that were made.
-func (a *Archive) Alarms() []awscloudwatch.CfnAlarm { return a.alarms }
+func (a *Archive) Alarms() []awscloudwatch.CfnAlarm { return slices.Clone(a.alarms) }

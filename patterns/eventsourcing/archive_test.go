@@ -75,7 +75,7 @@ func TestArchiveEverything(t *testing.T) {
 func TestArchiveIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	archive := eventsourcing.NewEventStore(stack, "Carts", nil).AddArchive("LongTerm", nil)
-	isConstruct(t, stack, archive)
+	cdktest.IsConstruct(t, archive)
 }
 
 // The columns are what Firehose finds in an envelope, and the partitions are

@@ -14,11 +14,11 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/alarm"
 	"github.com/serverless-go/cdk/patterns/eventsourcing/schema"
 	"github.com/serverless-go/cdk/patterns/function"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -46,15 +46,27 @@ type CascadeProps struct {
 	//
 	// Default: a new one, with an alarm, retained when the stack is destroyed.
 	DeadLetterQueue awssqs.IQueue
-	// DeadLetterAlarm tunes the alarm of a new dead-letter queue.
+	// Alarms tunes the alarm of a new dead-letter queue.
 	//
-	// Default: it goes off at the first message.
-	DeadLetterAlarm alarm.Tuning
-	// AlarmTopic is told by that alarm, and by those of the reactions that
-	// name no other.
+	// Default: it is made and notifies the event store's topic.
+	Alarms CascadeAlarms
+}
+
+// CascadeAlarms tunes a cascade's alarm.
+type CascadeAlarms struct {
+	// Topic is told when an alarm goes off and when it is over. It is the
+	// default for the reactions of the cascade.
 	//
 	// Default: the event store's.
-	AlarmTopic awssns.ITopic
+	Topic awssns.ITopic
+	// DeadLetters counts the alarm's changes that could not be forwarded.
+	//
+	// Default: one.
+	DeadLetters alarm.Tuning
+}
+
+func (a CascadeAlarms) check(c *props.Check) {
+	c.Nested("DeadLetters", a.DeadLetters.Check)
 }
 
 // Cascade makes an alarm an event like any other: when it goes off, its change
@@ -110,7 +122,7 @@ func (s *EventStore) AddCascade(id string, p *CascadeProps) *Cascade {
 		own = *p
 	}
 	var c props.Check
-	c.Require(own.Alarm != nil, "Alarm", "not set", "an alarm", "set it, or call AddCascade of an anomaly detector")
+	c.Require(own.Alarm != nil, "Alarm", props.Unset, "an alarm", "set it, or call AddCascade of an anomaly detector")
 	own.Name = construct.Or(own.Name, id)
 	own.check(&c)
 	s.checkBus(&c)
@@ -122,7 +134,7 @@ var cascadeName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 func (p *CascadeProps) check(c *props.Check) {
 	c.Require(cascadeName.MatchString(p.Name), "Name", p.Name, "1 to 64 letters, digits and . - _", "")
-	c.Nested("DeadLetterAlarm", p.DeadLetterAlarm.Check)
+	c.Nested("Alarms", p.Alarms.check)
 }
 
 func newCascade(scope constructs.Construct, id string, store *EventStore, alarmARN *string, p *CascadeProps) *Cascade {
@@ -132,22 +144,20 @@ func newCascade(scope constructs.Construct, id string, store *EventStore, alarmA
 		pattern:     wentOff(alarmARN),
 		deadLetters: p.DeadLetterQueue,
 		guard:       p.GuardTable,
-		alarmTopic:  p.AlarmTopic,
+		alarmTopic:  construct.Or(p.Alarms.Topic, store.alarmTopic),
 	}
 	construct.Init(c, scope, id)
 	if c.guard != nil {
 		c.guardKey = c.guard.EncryptionKey()
 	}
-	if c.alarmTopic == nil {
-		c.alarmTopic = store.alarmTopic
-	}
 	if c.deadLetters == nil {
-		dead := defaults.DeadLetters{For: "Anomalies for the bus", Alarm: p.DeadLetterAlarm, Topic: c.alarmTopic}
+		dead := defaults.DeadLetters{For: "Anomalies for the bus", Alarm: p.Alarms.DeadLetters, Topic: c.alarmTopic}
 		c.deadLetters = defaults.DeadLetterQueue(c, "DeadLetters", dead)
 		c.deadAlarm = defaults.DeadLetterAlarm(c, "DeadLettersAlarm", c.deadLetters, dead)
 	}
-	bus, dead := store.bus.EventBusArn(), c.deadLetters.QueueArn()
-	role := defaults.ServiceRole(c, "Role", "events.amazonaws.com", defaults.Actions{"events:PutEvents"}.On(bus))
+	bus, dead := construct.EventBusArn(store.bus), construct.QueueArn(c.deadLetters)
+	role := defaults.ServiceRole(c, "Role", "events.amazonaws.com",
+		defaults.Actions{"events:PutEvents"}.To(bus))
 	c.rule = awsevents.NewCfnRule(c, jsii.String("Rule"), &awsevents.CfnRuleProps{
 		Description:  jsii.String("Forwards the alarm to the bus of " + store.source + "."),
 		EventPattern: c.pattern, // of the default bus, where AWS's own events arrive
@@ -162,7 +172,7 @@ func newCascade(scope constructs.Construct, id string, store *EventStore, alarmA
 			},
 		}},
 	})
-	c.deadLetters.AddToResourcePolicy(fromEvents("sqs:SendMessage", dead, c.rule.AttrArn()))
+	defaults.AllowEvents(c, c.deadLetters, "sqs:SendMessage", dead, c.rule.AttrArn())
 	return c
 }
 
@@ -189,16 +199,14 @@ func (c *Cascade) AddReaction(id string, p *ReactionProps) *Reaction {
 	var check props.Check
 	p.check(&check)
 	chosen := len(p.Events) > 0 || len(p.Streams) > 0 || p.MaxHops != 0 || p.Replays
-	check.Require(!chosen, "Events, Streams, MaxHops and Replays", "set", "none of them: the alarm is the event",
+	check.Require(!chosen, "Events, Streams, MaxHops and Replays", props.Words("set"), "none of them: the alarm is the event",
 		"leave them out")
 	check.Panic(c, id)
 	return c.react(id, *p)
 }
 
 func (c *Cascade) react(id string, p ReactionProps) *Reaction {
-	if p.AlarmTopic == nil {
-		p.AlarmTopic = c.alarmTopic
-	}
+	p.Alarms.Topic = construct.Or(p.Alarms.Topic, c.alarmTopic)
 	return newReaction(c, id, c.store.bus, c.pattern, &p)
 }
 
@@ -244,14 +252,10 @@ type RemediationProps struct {
 	//
 	// Default: a new one, with an alarm, retained when the stack is destroyed.
 	DeadLetterQueue awssqs.IQueue
-	// Alarm tunes the alarm of a new dead-letter queue.
+	// Alarms tunes the alarm of a new dead-letter queue.
 	//
-	// Default: it goes off at the first message.
-	Alarm alarm.Tuning
-	// AlarmTopic is told by that alarm.
-	//
-	// Default: the cascade's.
-	AlarmTopic awssns.ITopic
+	// Default: it is made and notifies the cascade's topic.
+	Alarms ReactionAlarms
 }
 
 // AddRemediation has a function mend the anomaly, within the cool-down and the
@@ -264,10 +268,10 @@ func (c *Cascade) AddRemediation(id string, p *RemediationProps) *Reaction {
 	coolDown := construct.Or(p.CoolDown, 15*time.Minute)
 	reaction := ReactionProps{
 		Function: p.Function, MaxAge: construct.Or(p.MaxAge, min(max(coolDown, time.Minute), 24*time.Hour)),
-		Retries: p.Retries, DeadLetterQueue: p.DeadLetterQueue, Alarm: p.Alarm, AlarmTopic: p.AlarmTopic,
+		Retries: p.Retries, DeadLetterQueue: p.DeadLetterQueue, Alarms: p.Alarms,
 	}
 	var check props.Check
-	check.Require(p.Function != nil, "Function", "not set", "a function", "set the one that mends")
+	check.Require(p.Function != nil, "Function", props.Unset, "a function", "set the one that mends")
 	props.Between(&check, "CoolDown", p.CoolDown, time.Second, 30*24*time.Hour)
 	check.Require(p.Budget >= 0, "Budget", p.Budget, "1 or more, or 0 for the default", "")
 	props.Between(&check, "Window", p.Window, time.Minute, 30*24*time.Hour)
@@ -278,15 +282,13 @@ func (c *Cascade) AddRemediation(id string, p *RemediationProps) *Reaction {
 	check.Panic(c, id)
 
 	c.guarded(p.Function)
-	for name, value := range map[string]string{
+	construct.SetEnvironment(p.Function, map[string]string{
 		schema.EnvCascade:      c.name,
 		schema.EnvCoolDown:     coolDown.String(),
 		schema.EnvBudget:       strconv.Itoa(construct.Or(p.Budget, 10)),
 		schema.EnvBudgetWindow: construct.Or(p.Window, time.Hour).String(),
 		schema.EnvMaxHops:      strconv.Itoa(construct.Or(p.MaxHops, 3)),
-	} {
-		p.Function.AddEnvironment(name, value)
-	}
+	})
 	return c.react(id, reaction)
 }
 
@@ -305,10 +307,10 @@ func (c *Cascade) guarded(fn *function.Function) {
 			TimeToLiveAttribute: jsii.String(schema.TTL),
 		})
 	}
-	fn.AddEnvironment(schema.EnvGuardTable, *c.guard.TableName())
-	defaults.Actions{"dynamodb:UpdateItem"}.Grant(fn, c.guard.TableArn())
+	fn.AddEnvironment(schema.EnvGuardTable, *construct.TableName(c.guard))
+	defaults.Grant(fn, defaults.Actions{"dynamodb:UpdateItem"}.To(construct.TableArn(c.guard)))
 	if c.guardKey != nil {
-		useKey.GrantIf(via("dynamodb"), fn, c.guardKey.KeyArn())
+		defaults.Grant(fn, defaults.UseKey.To(construct.KeyArn(c.guardKey)).If(defaults.Through("dynamodb")))
 	}
 }
 
@@ -322,8 +324,12 @@ func (c *Cascade) Rule() awsevents.CfnRule { return c.rule }
 // DeadLetterQueue returns the queue of the alarms that could not be forwarded.
 func (c *Cascade) DeadLetterQueue() awssqs.IQueue { return c.deadLetters }
 
-// DeadLetterAlarm returns the alarm of a new dead-letter queue, or nil.
-func (c *Cascade) DeadLetterAlarm() awscloudwatch.CfnAlarm { return c.deadAlarm }
+// DeadLettersAlarm returns the alarm of a new dead-letter queue, or nil.
+func (c *Cascade) DeadLettersAlarm() awscloudwatch.CfnAlarm { return c.deadAlarm }
+
+// Alarms returns the alarms that were made: [Cascade.DeadLettersAlarm], or
+// none. Reactions that are added have their own.
+func (c *Cascade) Alarms() []awscloudwatch.CfnAlarm { return defaults.Alarms(c.deadAlarm) }
 
 // GuardTable returns the guard table, nil while there is neither a remediation
 // nor a table of the user's.

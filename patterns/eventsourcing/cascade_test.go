@@ -57,9 +57,8 @@ func TestCascadeEverything(t *testing.T) {
 	topic := awssns.NewTopic(stack, jsii.String("Alarms"), nil)
 	store := eventsourcing.NewEventStore(stack, "Carts", nil)
 	cascade := store.AddAnomalyDetector("Abandonment", abandonment()).AddCascade("Cascade", &eventsourcing.CascadeProps{
-		Name:            "retention",
-		DeadLetterAlarm: alarm.Tuning{Threshold: jsii.Number(2)},
-		AlarmTopic:      topic,
+		Name:   "retention",
+		Alarms: eventsourcing.CascadeAlarms{Topic: topic, DeadLetters: alarm.Tuning{Threshold: jsii.Number(2)}},
 	})
 	cascade.AddReaction("Alert", &eventsourcing.ReactionProps{Topic: awssns.NewTopic(stack, jsii.String("Alerts"), nil)})
 	cascade.AddReaction("Log", &eventsourcing.ReactionProps{LogGroup: awslogs.NewLogGroup(stack, jsii.String("Anomalies"), nil)})
@@ -72,14 +71,14 @@ func TestCascadeEverything(t *testing.T) {
 		MaxHops:  1,
 		MaxAge:   5 * time.Minute,
 		Retries:  &zero,
-		Alarm:    alarm.Tuning{Off: true},
+		Alarms:   eventsourcing.ReactionAlarms{DeadLetters: alarm.Tuning{Off: true}},
 	})
 	cdktest.Golden(t, stack)
 }
 
 func TestCascadeIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
-	isConstruct(t, stack, eventsourcing.NewEventStore(stack, "Carts", nil).
+	cdktest.IsConstruct(t, eventsourcing.NewEventStore(stack, "Carts", nil).
 		AddAnomalyDetector("Abandonment", abandonment()).AddCascade("Cascade", nil))
 }
 
@@ -235,7 +234,7 @@ func TestCascadeRejects(t *testing.T) {
 	}{
 		"alarm": {func(s *eventsourcing.EventStore, _ *eventsourcing.AnomalyDetector, _ constructs.Construct) {
 			s.AddCascade("Outage", nil)
-		}, []string{"Test/Carts/Outage: wrong props", `Alarm is "not set"`, "AddCascade of an anomaly detector"}},
+		}, []string{"Test/Carts/Outage: wrong props", "Alarm is not set", "AddCascade of an anomaly detector"}},
 		"two alarms": {func(_ *eventsourcing.EventStore, d *eventsourcing.AnomalyDetector, stack constructs.Construct) {
 			d.AddCascade("Outage", &eventsourcing.CascadeProps{
 				Alarm: awscloudwatch.Alarm_FromAlarmName(stack, jsii.String("Alarm"), jsii.String("payments"))})
@@ -245,8 +244,8 @@ func TestCascadeRejects(t *testing.T) {
 			d.AddCascade("Second", nil)
 		}, []string{"Test/Carts/Abandonment/Second", "add all reactions to the first"}},
 		"name": {func(_ *eventsourcing.EventStore, d *eventsourcing.AnomalyDetector, _ constructs.Construct) {
-			d.AddCascade("Cascade", &eventsourcing.CascadeProps{Name: "a#b", DeadLetterAlarm: alarm.Tuning{Periods: -1}})
-		}, []string{`Name is "a#b"; allowed is 1 to 64 letters`, "DeadLetterAlarm.Periods is -1"}},
+			d.AddCascade("Cascade", &eventsourcing.CascadeProps{Name: "a#b", Alarms: eventsourcing.CascadeAlarms{DeadLetters: alarm.Tuning{Periods: -1}}})
+		}, []string{`Name is "a#b"; allowed is 1 to 64 letters`, "Alarms.DeadLetters.Periods is -1"}},
 		"reaction": {func(_ *eventsourcing.EventStore, d *eventsourcing.AnomalyDetector, _ constructs.Construct) {
 			d.AddCascade("Cascade", nil).AddReaction("Alert", nil)
 		}, []string{"Test/Carts/Abandonment/Cascade/Alert", "0 of them", "exactly one"}},
@@ -257,7 +256,7 @@ func TestCascadeRejects(t *testing.T) {
 		"remediation": {func(_ *eventsourcing.EventStore, d *eventsourcing.AnomalyDetector, _ constructs.Construct) {
 			d.AddCascade("Cascade", nil).AddRemediation("Offer", &eventsourcing.RemediationProps{
 				CoolDown: time.Millisecond, Budget: -1, Window: time.Second, MaxHops: 65})
-		}, []string{`Function is "not set"`, "CoolDown is 1ms; allowed is 1s to 720h0m0s", "Budget is -1", "Window is 1s", "MaxHops is 65"}},
+		}, []string{"Function is not set", "CoolDown is 1ms; allowed is 1s to 720h0m0s", "Budget is -1", "Window is 1s", "MaxHops is 65"}},
 		"delivery": {func(_ *eventsourcing.EventStore, d *eventsourcing.AnomalyDetector, stack constructs.Construct) {
 			d.AddCascade("Cascade", nil).AddRemediation("Offer", &eventsourcing.RemediationProps{
 				Function: handler(stack, "Offers"), MaxAge: time.Second, Retries: &many, Budget: one})

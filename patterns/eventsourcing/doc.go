@@ -5,7 +5,7 @@
 //
 //	store := eventsourcing.NewEventStore(stack, "Carts", nil)
 //	store.GrantAppend(checkout)
-//	store.AddProjection("Totals", &eventsourcing.ProjectionProps{Handler: totals})
+//	store.AddProjection("Totals", &eventsourcing.ProjectionProps{Function: totals})
 //	store.AddReaction("Receipt", &eventsourcing.ReactionProps{
 //		Events:   []string{"CartCheckedOut"},
 //		Function: receipts,

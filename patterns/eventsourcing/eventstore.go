@@ -5,18 +5,18 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/alarm"
 	"github.com/serverless-go/cdk/patterns/eventsourcing/schema"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -44,7 +44,8 @@ type EventStoreProps struct {
 	// TableProps changes a new table, its billing for one. What the pattern
 	// rests on (keys, index, stream, policy, encryption) cannot be changed.
 	//
-	// Default: none.
+	// Default: on demand, point-in-time recovery, deletion protection, retained
+	// when the stack is destroyed.
 	TableProps *awsdynamodb.TablePropsV2
 	// Payloads is the bucket for payloads too large for an item.
 	//
@@ -62,15 +63,32 @@ type EventStoreProps struct {
 	// Default: 90 days.
 	ArchiveRetention time.Duration
 
-	// AlarmTopic is told about events that wait in the outbox's dead-letter
-	// queue, and is the default for what is added to the store.
+	// Alarms tunes the alarms.
+	//
+	// Default: all are made and notify nobody.
+	Alarms EventStoreAlarms
+}
+
+// EventStoreAlarms tunes an event store's alarms.
+type EventStoreAlarms struct {
+	// Topic is told when an alarm goes off and when it is over. It is the
+	// default for what is added to the store.
 	//
 	// Default: nobody is told.
-	AlarmTopic awssns.ITopic
-	// OutboxAlarm tunes the alarm of the outbox's dead-letter queue.
+	Topic awssns.ITopic
+	// Outbox counts the positions of events that the outbox could not publish.
 	//
-	// Default: it goes off at the first message.
-	OutboxAlarm alarm.Tuning
+	// Default: one.
+	Outbox alarm.Tuning
+	// BusDeadLetters counts the events that a new bus could not encrypt or decrypt.
+	//
+	// Default: one.
+	BusDeadLetters alarm.Tuning
+}
+
+func (a EventStoreAlarms) check(c *props.Check) {
+	c.Nested("Outbox", a.Outbox.Check)
+	c.Nested("BusDeadLetters", a.BusDeadLetters.Check)
 }
 
 // EventStore keeps the events of many streams in one table, for ever and
@@ -97,7 +115,8 @@ type EventStore struct {
 	subjects   awsdynamodb.TableV2
 	payloads   awss3.IBucket
 	bus        awsevents.IEventBus
-	busName    *string // nil when adopted
+	busName    *string                // nil when adopted
+	busAlarm   awscloudwatch.CfnAlarm // nil when adopted
 	archive    awsevents.CfnArchive
 	outbox     *pipe
 	alarmTopic awssns.ITopic
@@ -113,27 +132,27 @@ func NewEventStore(scope constructs.Construct, id string, p *EventStoreProps) *E
 		p = &EventStoreProps{}
 	}
 	p.check(scope, id)
-	s := &EventStore{source: construct.Or(p.Source, "eventstore."+id), alarmTopic: p.AlarmTopic}
+	s := &EventStore{source: construct.Or(p.Source, "eventstore."+id), alarmTopic: p.Alarms.Topic}
 	construct.Init(s, scope, id)
 
 	if s.key = p.EncryptionKey; s.key == nil {
-		s.key = defaults.Key(s, "Key", "Encrypts the event store "+*s.Node().Path()+".")
+		s.key = defaults.Key(s, "Key", "Encrypts the event store "+construct.Path(s)+".")
 	}
-	s.keyARN = s.key.KeyArn()
+	s.keyARN = construct.KeyArn(s.key)
 	if s.table = p.Table; s.table == nil {
 		s.table = s.newTable(p.TableProps)
 	}
-	s.tableARN = s.table.TableArn()
+	s.tableARN = construct.TableArn(s.table)
 	s.subjects = s.newSubjects()
 	if s.payloads = p.Payloads; s.payloads == nil {
 		s.payloads = defaults.Bucket(s, "Payloads", &awss3.BucketProps{EncryptionKey: s.key})
 	}
 	if s.bus = p.Bus; s.bus == nil {
 		s.busName = awscdk.Names_UniqueResourceName(s, &awscdk.UniqueResourceNameOptions{MaxLength: jsii.Number(256)})
-		s.bus = s.newBus(s.busName)
+		s.bus = s.newBus(s.busName, p.Alarms.BusDeadLetters)
 	}
 	s.archive = s.newArchive(p)
-	s.outbox = newOutbox(s, p.OutboxAlarm)
+	s.outbox = newOutbox(s, p.Alarms.Outbox)
 	return s
 }
 
@@ -149,7 +168,7 @@ func (p *EventStoreProps) check(scope constructs.Construct, id string) {
 		"whole days", "")
 	c.Require(p.Table == nil || p.TableProps == nil, "TableProps", props.Words("set together with Table"), "one of the two",
 		"leave one out: the props change a new table only")
-	c.Nested("OutboxAlarm", p.OutboxAlarm.Check)
+	c.Nested("Alarms", p.Alarms.check)
 	c.Panic(scope, id)
 }
 
@@ -165,15 +184,13 @@ func (s *EventStore) newTable(user *awsdynamodb.TablePropsV2) awsdynamodb.TableV
 			ProjectionType: awsdynamodb.ProjectionType_KEYS_ONLY,
 		}},
 		// It wins over whatever an identity is allowed, an administrator's too.
-		ResourcePolicy: awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{
-			Statements: &[]awsiam.PolicyStatement{awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-				Sid:        jsii.String("EventsAreImmutable"),
-				Effect:     awsiam.Effect_DENY,
-				Principals: &[]awsiam.IPrincipal{awsiam.NewAnyPrincipal()},
-				Actions: jsii.Strings("dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PartiQLDelete",
-					"dynamodb:PartiQLUpdate", "dynamodb:PutItem", "dynamodb:UpdateItem"),
-				Resources: jsii.Strings("*"), // the table itself: its ARN would be a circular reference
-			})},
+		ResourcePolicy: defaults.Document(defaults.Statement{
+			"Sid":       "EventsAreImmutable",
+			"Effect":    "Deny",
+			"Principal": map[string]any{"AWS": "*"},
+			"Action": []string{"dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:PartiQLDelete",
+				"dynamodb:PartiQLUpdate", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+			"Resource": "*", // the table itself: its ARN would be a circular reference
 		}),
 	}
 	return defaults.Table(s, "Events", s.key, user, required)
@@ -196,16 +213,16 @@ func (s *EventStore) newSubjects() awsdynamodb.TableV2 {
 // newBus makes a bus encrypted with the store's key. An event that EventBridge
 // cannot encrypt or decrypt, because the key is disabled for one, goes to the
 // bus's own dead-letter queue.
-func (s *EventStore) newBus(name *string) awsevents.EventBus {
-	dead := defaults.DeadLetters{For: "Events that the bus could not encrypt or decrypt", Topic: s.alarmTopic}
+func (s *EventStore) newBus(name *string, t alarm.Tuning) awsevents.EventBus {
+	dead := defaults.DeadLetters{For: "Events that the bus could not encrypt or decrypt", Alarm: t, Topic: s.alarmTopic}
 	queue := defaults.DeadLetterQueue(s, "BusDeadLetters", dead)
-	defaults.DeadLetterAlarm(s, "BusDeadLettersAlarm", queue, dead)
+	s.busAlarm = defaults.DeadLetterAlarm(s, "BusDeadLettersAlarm", queue, dead)
 	bus := awsevents.NewEventBus(s, jsii.String("Bus"), &awsevents.EventBusProps{
 		EventBusName:    name,
 		KmsKey:          s.key,
 		DeadLetterQueue: queue,
 	})
-	queue.AddToResourcePolicy(fromEvents("sqs:SendMessage", queue.QueueArn(), bus.EventBusArn()))
+	defaults.AllowEvents(s, queue, "sqs:SendMessage", construct.QueueArn(queue), construct.EventBusArn(bus))
 	return bus
 }
 
@@ -217,24 +234,24 @@ func (s *EventStore) newArchive(p *EventStoreProps) awsevents.CfnArchive {
 	if s.busName != nil {
 		name = *s.busName
 	}
-	s.key.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Sid:        jsii.String("Archive"),
-		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), nil)},
-		Actions:    jsii.Strings("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"),
-		Resources:  jsii.Strings("*"), // of a key's policy: this key
-		Conditions: &map[string]any{"ArnLike": map[string]any{
-			"kms:EncryptionContext:aws:events:event-bus:arn": awscdk.Fn_Sub(jsii.String(
-				"arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/"+name), nil),
+	defaults.AllowServiceKey(s, s.key, "events.amazonaws.com", defaults.Statement{
+		"Sid":      "Archive",
+		"Effect":   "Allow",
+		"Action":   []string{"kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"},
+		"Resource": "*", // of a key's policy: this key
+		"Condition": map[string]any{"ArnLike": map[string]any{
+			"kms:EncryptionContext:aws:events:event-bus:arn": defaults.Sub(
+				"arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/" + name),
 		}},
-	}), jsii.Bool(true))
-	s.key.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Sid:        jsii.String("DescribeForArchive"), // comes without an encryption context
-		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), nil)},
-		Actions:    jsii.Strings("kms:DescribeKey"),
-		Resources:  jsii.Strings("*"),
-	}), jsii.Bool(true))
+	})
+	defaults.AllowServiceKey(s, s.key, "events.amazonaws.com", defaults.Statement{
+		"Sid":      "DescribeForArchive", // comes without an encryption context
+		"Effect":   "Allow",
+		"Action":   "kms:DescribeKey",
+		"Resource": "*",
+	})
 	return awsevents.NewCfnArchive(s, jsii.String("Replays"), &awsevents.CfnArchiveProps{
-		SourceArn:        s.bus.EventBusArn(),
+		SourceArn:        construct.EventBusArn(s.bus),
 		EventPattern:     map[string]any{"source": []string{s.source}},
 		Description:      jsii.String("Keeps the events of " + s.source + " for replay to reactions."),
 		KmsKeyIdentifier: s.keyARN,
@@ -266,3 +283,9 @@ func (s *EventStore) EncryptionKey() awskms.IKey { return s.key }
 
 // Source returns the EventBridge source of the store's events.
 func (s *EventStore) Source() string { return s.source }
+
+// Alarms returns the alarms that were made: those of the outbox and of a new
+// bus. Projections and all else that is added have their own.
+func (s *EventStore) Alarms() []awscloudwatch.CfnAlarm {
+	return defaults.Alarms(s.outbox.alarm, s.busAlarm)
+}

@@ -7,14 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
-	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/serverless-go/cdk/patterns/alarm"
 	"github.com/serverless-go/cdk/patterns/eventsourcing"
@@ -57,8 +55,10 @@ func TestEventStoreEverything(t *testing.T) {
 			SortKey:      &awsdynamodb.Attribute{Name: jsii.String("other"), Type: awsdynamodb.AttributeType_STRING},
 		},
 		ArchiveRetention: 400 * 24 * time.Hour,
-		AlarmTopic:       awssns.NewTopic(stack, jsii.String("Alarms"), nil),
-		OutboxAlarm:      alarm.Tuning{Threshold: jsii.Number(10)},
+		Alarms: eventsourcing.EventStoreAlarms{
+			Topic:  awssns.NewTopic(stack, jsii.String("Alarms"), nil),
+			Outbox: alarm.Tuning{Threshold: jsii.Number(10)}, BusDeadLetters: alarm.Tuning{Periods: 2},
+		},
 	})
 	role := awsiam.NewRole(stack, jsii.String("Clerk"), &awsiam.RoleProps{AssumedBy: awsiam.NewAccountRootPrincipal()})
 	store.GrantForget(role)
@@ -109,24 +109,7 @@ func about(resource any, id string) bool {
 func TestEventStoreIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	store := eventsourcing.NewEventStore(stack, "Carts", nil)
-	isConstruct(t, stack, store)
-}
-
-// isConstruct checks that x can be a scope, be tagged and be depended upon,
-// which the CDK allows only for constructs that it knows of.
-func isConstruct(t *testing.T, stack awscdk.Stack, x constructs.Construct) {
-	t.Helper()
-	awssns.NewTopic(x, jsii.String("Inside"), nil)
-	awscdk.Tags_Of(x).Add(jsii.String("team"), jsii.String("shop"), nil)
-	awssns.NewTopic(stack, jsii.String("After"), nil).Node().AddDependency(x)
-	template := cdktest.Synth(t, stack)
-	tagged := cdktest.Match{"Tags": cdktest.Contains(cdktest.Match{"Key": "team", "Value": "shop"})}
-	template.Has(t, "AWS::SNS::Topic", tagged)
-	for _, topic := range template.Resources("AWS::SNS::Topic") {
-		if strings.HasPrefix(topic.ID, "After") && len(list(topic.Attributes["DependsOn"])) < 2 {
-			t.Errorf("what depends on %s depends on %v only", *x.Node().Path(), topic.Attributes["DependsOn"])
-		}
-	}
+	cdktest.IsConstruct(t, store)
 }
 
 func TestEventStoreRejects(t *testing.T) {
@@ -137,7 +120,8 @@ func TestEventStoreRejects(t *testing.T) {
 		"source":  {eventsourcing.EventStoreProps{Source: "my carts"}, []string{"Test/source: wrong props", `Source is "my carts"`, "letters, digits"}},
 		"aws":     {eventsourcing.EventStoreProps{Source: "aws.carts"}, []string{"EventBridge keeps that prefix"}},
 		"archive": {eventsourcing.EventStoreProps{ArchiveRetention: time.Hour}, []string{"ArchiveRetention is 1h0m0s; allowed is whole days"}},
-		"alarm":   {eventsourcing.EventStoreProps{OutboxAlarm: alarm.Tuning{Periods: -1}}, []string{"OutboxAlarm.Periods is -1"}},
+		"alarm": {eventsourcing.EventStoreProps{Alarms: eventsourcing.EventStoreAlarms{Outbox: alarm.Tuning{Periods: -1}, BusDeadLetters: alarm.Tuning{Periods: -2}}},
+			[]string{"Alarms.Outbox.Periods is -1", "Alarms.BusDeadLetters.Periods is -2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stack := cdktest.NewStack(t)

@@ -27,9 +27,9 @@ func ExampleEventStore_AddProjection() {
 	store := eventsourcing.NewEventStore(stack, "Carts", nil)
 
 	carts := store.AddProjection("CartView", &eventsourcing.ProjectionProps{
-		Handler: function.NewFunction(stack, "CartViewHandler", &function.Props{Entry: "example.com/shop/functions/cartview"}),
-		Events:  []string{"CartOpened", "ItemAdded", "CartCheckedOut"},
-		Ordered: true,
+		Function: function.NewFunction(stack, "CartViewHandler", &function.Props{Entry: "example.com/shop/functions/cartview"}),
+		Events:   []string{"CartOpened", "ItemAdded", "CartCheckedOut"},
+		Ordered:  true,
 	})
 	carts.GrantRead(function.NewFunction(stack, "Query", &function.Props{Entry: "example.com/shop/functions/query"}))
 }

@@ -5,13 +5,16 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
+	"github.com/serverless-go/cdk/internal/leastprivilege"
 )
 
 // logGroupARN returns the group's ARN as a rule's target wants it: without the
 // ":*" that stands for its streams.
-func logGroupARN(group awslogs.ILogGroup) *string {
-	return awscdk.Fn_Sub(jsii.String("arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${Name}"),
-		&map[string]*string{"Name": group.LogGroupName()})
+func logGroupARN(scope constructs.Construct, group awslogs.ILogGroup) *string {
+	return defaults.Text(scope, "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${Name}",
+		defaults.Values{"Name": construct.LogGroupName(group)})
 }
 
 // logPolicy lets a rule write to a log group. CloudWatch Logs has no policies
@@ -21,15 +24,15 @@ func logGroupARN(group awslogs.ILogGroup) *string {
 func logPolicy(scope constructs.Construct, id string, group awslogs.ILogGroup, ruleARN *string) {
 	name := awscdk.Names_UniqueResourceName(scope, &awscdk.UniqueResourceNameOptions{MaxLength: jsii.Number(100)})
 	principal := map[string]any{"Service": []string{"events.amazonaws.com", "delivery.logs.amazonaws.com"}}
-	awslogs.NewCfnResourcePolicy(scope, &id, &awslogs.CfnResourcePolicyProps{
+	policy := awslogs.NewCfnResourcePolicy(scope, &id, &awslogs.CfnResourcePolicyProps{
 		PolicyName: name,
-		PolicyDocument: awscdk.Fn_Sub(jsii.String(toJSON(map[string]any{
+		PolicyDocument: defaults.Text(scope, defaults.JSON(map[string]any{
 			"Version": "2012-10-17",
 			"Statement": []any{
 				map[string]any{
 					"Effect":    "Allow",
 					"Principal": principal,
-					"Action":    "logs:CreateLogStream", // comes without the rule's ARN
+					"Action":    "logs:CreateLogStream",
 					"Resource":  "${Group}:*",
 				},
 				map[string]any{
@@ -40,6 +43,8 @@ func logPolicy(scope constructs.Construct, id string, group awslogs.ILogGroup, r
 					"Condition": map[string]any{"ArnEquals": map[string]any{"aws:SourceArn": "${Rule}"}},
 				},
 			},
-		})), &map[string]*string{"Group": logGroupARN(group), "Rule": ruleARN}),
+		}), defaults.Values{"Group": logGroupARN(scope, group), "Rule": ruleARN}),
 	})
+	leastprivilege.Acknowledge(policy, leastprivilege.ConfusedDeputy, "EventBridge makes its stream in this log group without saying for which rule; "+
+		"what it writes there is confined to the rule")
 }

@@ -3,21 +3,21 @@ package eventsourcing
 import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awspipes"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
-	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/alarm"
 	"github.com/serverless-go/cdk/patterns/eventsourcing/schema"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
 )
 
 // newOutbox makes the pipe that publishes every event of the table on the bus.
 // It needs no code and no second write: the event is in the table, and the
 // table's stream is read until the bus has it.
 func newOutbox(s *EventStore, t alarm.Tuning) *pipe {
-	bus := s.bus.EventBusArn()
-	return newPipe(constructs.NewConstruct(s, jsii.String("Outbox")), s, "the bus", pipeTarget{
+	bus := construct.EventBusArn(s.bus)
+	return newPipe(construct.Scope(s, "Outbox"), s, "the bus", pipeTarget{
 		arn:   bus,
-		allow: defaults.Actions{"events:PutEvents"}.On(bus),
+		allow: defaults.Actions{"events:PutEvents"}.To(bus),
 		parameters: &awspipes.CfnPipe_PipeTargetParametersProperty{
 			EventBridgeEventBusParameters: &awspipes.CfnPipe_PipeTargetEventBridgeEventBusParametersProperty{
 				DetailType: jsii.String("$.dynamodb.NewImage." + schema.Type + ".S"),

@@ -1,7 +1,6 @@
 package eventsourcing
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -14,9 +13,10 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/alarm"
 	"github.com/serverless-go/cdk/patterns/eventsourcing/schema"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
 )
 
 // A record that a pipe cannot deliver is tried again this often, and is given
@@ -39,7 +39,7 @@ type pipe struct {
 // pipeTarget is where a pipe delivers to.
 type pipeTarget struct {
 	arn        *string
-	allow      awsiam.PolicyStatement
+	allow      defaults.Statement
 	parameters *awspipes.CfnPipe_PipeTargetParametersProperty
 }
 
@@ -47,23 +47,22 @@ type pipeTarget struct {
 // scope's children: Pipe, PipeRole, PipeLogs, PipeDeadLetters.
 func newPipe(scope constructs.Construct, s *EventStore, what string, to pipeTarget, t alarm.Tuning, topic awssns.ITopic) *pipe {
 	s.readers++
-	stream := s.table.TableStreamArn()
+	stream := construct.TableStreamArn(s.table)
 	p := &pipe{logs: defaults.LogGroup(scope, "PipeLogs", "", nil)}
 	dead := defaults.DeadLetters{For: "Events for " + what, Alarm: t, Topic: topic}
 	p.deadLetters = defaults.DeadLetterQueue(scope, "PipeDeadLetters", dead)
 	p.alarm = defaults.DeadLetterAlarm(scope, "PipeDeadLettersAlarm", p.deadLetters, dead)
-	deadARN := p.deadLetters.QueueArn()
+	deadARN := construct.QueueArn(p.deadLetters)
 	p.role = defaults.ServiceRole(scope, "PipeRole", "pipes.amazonaws.com",
-		defaults.Actions{"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator",
-			"dynamodb:ListStreams"}.On(stream),
-		readKey.On(s.keyARN),
-		defaults.Actions{"sqs:SendMessage"}.On(deadARN),
+		defaults.ReadStream.To(stream),
+		defaults.ReadKey.To(s.keyARN),
+		defaults.Actions{"sqs:SendMessage"}.To(deadARN),
 		to.allow,
 	)
 	to.parameters.InputTemplate = jsii.String(envelopeTemplate())
 	p.pipe = awspipes.NewCfnPipe(scope, jsii.String("Pipe"), &awspipes.CfnPipeProps{
 		Description: jsii.String("Carries the events of " + s.source + " to " + what + "."),
-		RoleArn:     p.role.RoleArn(),
+		RoleArn:     p.role,
 		Source:      stream,
 		SourceParameters: &awspipes.CfnPipe_PipeSourceParametersProperty{
 			DynamoDbStreamParameters: &awspipes.CfnPipe_PipeSourceDynamoDBStreamParametersProperty{
@@ -102,13 +101,4 @@ func envelopeTemplate() string {
 		fields = append(fields, fmt.Sprintf("%q: <$.dynamodb.NewImage.%s.%s>", a[0], a[0], a[1]))
 	}
 	return "{" + strings.Join(fields, ", ") + "}"
-}
-
-// toJSON returns v as JSON; only our own maps and slices go in.
-func toJSON(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return string(b)
 }

@@ -1,6 +1,7 @@
 package eventsourcing
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,19 +16,19 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/alarm"
 	"github.com/serverless-go/cdk/patterns/eventsourcing/schema"
 	"github.com/serverless-go/cdk/patterns/function"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
 // ProjectionProps says which events a projection takes and who handles them.
 type ProjectionProps struct {
-	// Handler applies the events: a function that starts package projection's
+	// Function applies the events: a function that starts package projection's
 	// Projection. Required.
-	Handler *function.Function
+	Function *function.Function
 	// Events are the event types that the handler applies.
 	//
 	// Default: all.
@@ -76,13 +77,13 @@ type ProjectionProps struct {
 
 	// Alarms tunes the alarms.
 	//
-	// Default: all are made.
+	// Default: all are made and notify the event store's topic.
 	Alarms ProjectionAlarms
 }
 
 // ProjectionAlarms tunes a projection's alarms.
 type ProjectionAlarms struct {
-	// Topic is told.
+	// Topic is told when an alarm goes off and when it is over.
 	//
 	// Default: the event store's.
 	Topic awssns.ITopic
@@ -103,6 +104,13 @@ type ProjectionAlarms struct {
 	//
 	// Default: one.
 	Rebuild alarm.Tuning
+}
+
+func (a ProjectionAlarms) check(c *props.Check) {
+	c.Nested("Lag", a.Lag.Check)
+	c.Nested("DeadLetters", a.DeadLetters.Check)
+	c.Nested("Pipe", a.Pipe.Check)
+	c.Nested("Rebuild", a.Rebuild.Check)
 }
 
 // Projection keeps a read model up to date with the events, each applied
@@ -133,12 +141,9 @@ func (s *EventStore) AddProjection(id string, p *ProjectionProps) *Projection {
 		p = &ProjectionProps{}
 	}
 	p.check(s, id)
-	j := &Projection{handler: p.Handler}
+	j := &Projection{handler: p.Function}
 	construct.Init(j, s, id)
-	topic := p.Alarms.Topic
-	if topic == nil {
-		topic = s.alarmTopic
-	}
+	topic := construct.Or(p.Alarms.Topic, s.alarmTopic)
 	j.addReadModel(s, p)
 	j.addQueue(s, id, p, topic)
 	if p.Ordered {
@@ -147,16 +152,17 @@ func (s *EventStore) AddProjection(id string, p *ProjectionProps) *Projection {
 		// Replays of the bus are for reactions: a projection forgets, after a
 		// while, which events it has applied.
 		j.rule = newReaction(j, "Events", s.bus, s.pattern(p.Events, nil, false, 0),
-			&ReactionProps{Queue: j.queue, Alarm: p.Alarms.DeadLetters, AlarmTopic: topic})
+			&ReactionProps{Queue: j.queue, Alarms: ReactionAlarms{Topic: topic, DeadLetters: p.Alarms.DeadLetters}})
+		j.addAlarm(j.rule.alarm)
 	}
 	j.addHandler(s, id, p)
-	j.rebuild = newRebuild(j, p.Rebuild, p.Alarms.Rebuild, topic)
+	j.rebuild = newRebuild(j, id, p.Rebuild, p.Alarms.Rebuild, topic)
 	return j
 }
 
 func (p *ProjectionProps) check(scope constructs.Construct, id string) {
 	var c props.Check
-	c.Require(p.Handler != nil, "Handler", props.Words("nil"), "a function that starts projection.Projection", "set it")
+	c.Require(p.Function != nil, "Function", props.Unset, "a function that starts projection.Projection", "set it")
 	props.Between(&c, "BatchSize", p.BatchSize, 1, 10)
 	props.Between(&c, "MaxConcurrency", p.MaxConcurrency, 2, 1000)
 	props.Between(&c, "Attempts", p.Attempts, 2, 1000)
@@ -165,12 +171,9 @@ func (p *ProjectionProps) check(scope constructs.Construct, id string) {
 	for _, e := range p.Events {
 		c.Require(e != "" && !strings.Contains(e, ","), "Events", e, "event types without a comma", "leave Events out for all")
 	}
-	c.Nested("Alarms.Lag", p.Alarms.Lag.Check)
-	c.Nested("Alarms.DeadLetters", p.Alarms.DeadLetters.Check)
-	c.Nested("Alarms.Pipe", p.Alarms.Pipe.Check)
-	c.Nested("Alarms.Rebuild", p.Alarms.Rebuild.Check)
+	c.Nested("Alarms", p.Alarms.check)
 	if p.Rebuild != nil {
-		c.Nested("Rebuild", func(c *props.Check) { p.Rebuild.check(c, p.Handler) })
+		c.Nested("Rebuild", func(c *props.Check) { p.Rebuild.check(c, p.Function) })
 	}
 	c.Panic(scope, id)
 }
@@ -196,7 +199,7 @@ func (j *Projection) addQueue(s *EventStore, id string, p *ProjectionProps, topi
 	// does not come back while its batch is still being retried.
 	timeout := construct.Or(j.handler.Timeout(), 30*time.Second)
 	queue := &awssqs.QueueProps{
-		VisibilityTimeout: construct.Duration(6 * timeout),
+		VisibilityTimeout: construct.SharedDuration(j, 6*timeout),
 		DeadLetterQueue: &awssqs.DeadLetterQueue{
 			Queue:           j.deadLetters,
 			MaxReceiveCount: jsii.Number(construct.Or(p.Attempts, 5)),
@@ -212,7 +215,7 @@ func (j *Projection) addQueue(s *EventStore, id string, p *ProjectionProps, topi
 	j.addAlarm(alarm.New(j, "Lag", alarm.Alarm{
 		Namespace:   "AWS/SQS",
 		Metric:      "ApproximateAgeOfOldestMessage",
-		Dimensions:  map[string]*string{"QueueName": j.queue.QueueName()},
+		Dimensions:  map[string]*string{"QueueName": construct.QueueName(j.queue)},
 		Statistic:   "Maximum",
 		Threshold:   (5 * time.Minute).Seconds(),
 		Description: "The projection " + id + " lags behind: its handler is slow, throttled or failing.",
@@ -220,10 +223,10 @@ func (j *Projection) addQueue(s *EventStore, id string, p *ProjectionProps, topi
 }
 
 func (j *Projection) addPipe(s *EventStore, id string, p *ProjectionProps, topic awssns.ITopic) {
-	arn := j.queue.QueueArn()
+	arn := construct.QueueArn(j.queue)
 	j.pipe = newPipe(j, s, "the projection "+id, pipeTarget{
 		arn:   arn,
-		allow: defaults.Actions{"sqs:SendMessage"}.On(arn),
+		allow: defaults.Actions{"sqs:SendMessage"}.To(arn),
 		parameters: &awspipes.CfnPipe_PipeTargetParametersProperty{
 			SqsQueueParameters: &awspipes.CfnPipe_PipeTargetSqsQueueParametersProperty{
 				MessageGroupId:         jsii.String("$.dynamodb.Keys." + schema.Stream + ".S"),
@@ -236,35 +239,38 @@ func (j *Projection) addPipe(s *EventStore, id string, p *ProjectionProps, topic
 }
 
 func (j *Projection) addHandler(s *EventStore, id string, p *ProjectionProps) {
-	j.queue.GrantConsumeMessages(j.handler.GrantPrincipal())
-	s.GrantReplay(j.handler)
+	take := defaults.Grant(j.handler, defaults.TakeMessages.To(construct.QueueArn(j.queue)))
+	env := s.SealedEnvironment()
+	defaults.Grant(j.handler, append(s.replay(), s.readSealed()...)...)
 	if p.PersonalData {
-		s.GrantRead(j.handler)
-	} else {
-		s.GrantReadSealed(j.handler)
+		env = s.Environment()
+		defaults.Grant(j.handler, s.readSubjects()...)
 	}
-	table := j.readModel.TableArn()
-	defaults.Actions{"dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem",
-		"dynamodb:Scan", "dynamodb:UpdateItem"}.Grant(j.handler, table)
+	defaults.Grant(j.handler, defaults.Actions{"dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem",
+		"dynamodb:Scan", "dynamodb:UpdateItem"}.To(construct.TableArn(j.readModel)))
 	if j.key != nil {
-		useKey.GrantIf(via("dynamodb"), j.handler, j.key.KeyArn())
+		defaults.Grant(j.handler, defaults.UseKey.To(construct.KeyArn(j.key)).If(defaults.Through("dynamodb")))
 	}
-	setEnvironment(j.handler, map[string]*string{
-		schema.EnvReadModel:  j.readModel.TableName(),
-		schema.EnvProjection: &id,
-		schema.EnvOrdered:    jsii.String(strconv.FormatBool(p.Ordered)),
-		schema.EnvEvents:     jsii.String(strings.Join(p.Events, ",")),
-	})
+	env[schema.EnvReadModel] = *construct.TableName(j.readModel)
+	env[schema.EnvProjection] = id
+	env[schema.EnvOrdered] = strconv.FormatBool(p.Ordered)
+	env[schema.EnvEvents] = strings.Join(p.Events, ",")
+	construct.SetEnvironment(j.handler, env)
 	mapping := &awslambda.EventSourceMappingProps{
 		Target:                  j.handler.Target(),
-		EventSourceArn:          j.queue.QueueArn(),
+		EventSourceArn:          construct.QueueArn(j.queue),
 		BatchSize:               jsii.Number(construct.Or(p.BatchSize, 10)),
 		ReportBatchItemFailures: jsii.Bool(true),
 	}
 	if p.MaxConcurrency > 0 {
 		mapping.MaxConcurrency = jsii.Number(p.MaxConcurrency)
 	}
-	awslambda.NewEventSourceMapping(j, jsii.String("Mapping"), mapping)
+	made := awslambda.NewEventSourceMapping(j, jsii.String("Mapping"), mapping)
+	if _, waits := j.handler.Lambda().(awslambda.Function); !waits {
+		// Lambda refuses a mapping whose function may not take the messages. A function
+		// of the stack waits for its role's policy, and the mapping for it.
+		take.ApplyBefore(made)
+	}
 }
 
 func (j *Projection) addAlarm(a awscloudwatch.CfnAlarm) {
@@ -276,12 +282,12 @@ func (j *Projection) addAlarm(a awscloudwatch.CfnAlarm) {
 // GrantRead lets the grantee read the read model, and tells a
 // *function.Function where it is, for projection.ModelFromEnv.
 func (j *Projection) GrantRead(grantee awsiam.IGrantable) awsiam.Grant {
-	setEnvironment(grantee, map[string]*string{schema.EnvReadModel: j.readModel.TableName()})
-	grant := defaults.Actions{"dynamodb:GetItem", "dynamodb:Query"}.Grant(grantee, j.readModel.TableArn())
+	construct.SetEnvironment(grantee, map[string]string{schema.EnvReadModel: *construct.TableName(j.readModel)})
+	statements := []defaults.Statement{defaults.Actions{"dynamodb:GetItem", "dynamodb:Query"}.To(construct.TableArn(j.readModel))}
 	if j.key != nil {
-		grant = grant.Combine(readKey.GrantIf(via("dynamodb"), grantee, j.key.KeyArn()))
+		statements = append(statements, defaults.ReadKey.To(construct.KeyArn(j.key)).If(defaults.Through("dynamodb")))
 	}
-	return grant
+	return defaults.Grant(grantee, statements...)
 }
 
 // ReadModel returns the table of the read model.
@@ -297,4 +303,4 @@ func (j *Projection) DeadLetterQueue() awssqs.IQueue { return j.deadLetters }
 func (j *Projection) Rebuild() *Rebuild { return j.rebuild }
 
 // Alarms returns the alarms that were made.
-func (j *Projection) Alarms() []awscloudwatch.CfnAlarm { return j.alarms }
+func (j *Projection) Alarms() []awscloudwatch.CfnAlarm { return slices.Clone(j.alarms) }

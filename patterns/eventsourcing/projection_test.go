@@ -1,23 +1,28 @@
 package eventsourcing_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/alarm"
 	"github.com/serverless-go/cdk/patterns/eventsourcing"
+	"github.com/serverless-go/cdk/patterns/function"
 	"github.com/serverless-go/cdk/test/cdktest"
 )
 
 func TestProjectionDefaults(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	store := eventsourcing.NewEventStore(stack, "Carts", nil)
-	store.AddProjection("Totals", &eventsourcing.ProjectionProps{Handler: handler(stack, "TotalsHandler")})
+	store.AddProjection("Totals", &eventsourcing.ProjectionProps{Function: handler(stack, "TotalsHandler")})
 	cdktest.Golden(t, stack)
 }
 
@@ -25,7 +30,7 @@ func TestProjectionAdopted(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	store := eventsourcing.NewEventStore(stack, "Carts", nil)
 	store.AddProjection("Totals", &eventsourcing.ProjectionProps{
-		Handler: handler(stack, "TotalsHandler"),
+		Function: handler(stack, "TotalsHandler"),
 		ReadModel: awsdynamodb.TableV2_FromTableAttributes(stack, jsii.String("Table"), &awsdynamodb.TableAttributesV2{
 			TableArn: jsii.String("arn:aws:dynamodb:eu-west-1:123456789012:table/totals"),
 		}),
@@ -33,11 +38,29 @@ func TestProjectionAdopted(t *testing.T) {
 	cdktest.Golden(t, stack)
 }
 
+// Lambda refuses a mapping whose function may not take the messages yet.
+func TestProjectionOfAdoptedFunctionWaitsForItsRights(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	adopted := function.Adopt(stack, "Adopted", awslambda.Function_FromFunctionAttributes(stack, jsii.String("Theirs"), &awslambda.FunctionAttributes{
+		FunctionArn: jsii.String("arn:aws:lambda:eu-west-1:123456789012:function:theirs"), SameEnvironment: jsii.Bool(true),
+		Role: awsiam.Role_FromRoleArn(stack, jsii.String("Role"), jsii.String("arn:aws:iam::123456789012:role/theirs"), nil),
+	}))
+	eventsourcing.NewEventStore(stack, "Carts", nil).AddProjection("Totals", &eventsourcing.ProjectionProps{Function: adopted})
+	template := cdktest.Synth(t, stack)
+	waits := defaults.JSON(template.Resources("AWS::Lambda::EventSourceMapping")[0].Attributes["DependsOn"])
+	for _, p := range template.Resources("AWS::IAM::Policy") {
+		if strings.Contains(defaults.JSON(p.Properties), "sqs:ReceiveMessage") && strings.Contains(waits, `"`+p.ID+`"`) {
+			return
+		}
+	}
+	t.Errorf("the mapping waits for %s only", waits)
+}
+
 func TestProjectionEverything(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	store := eventsourcing.NewEventStore(stack, "Carts", nil)
 	view := store.AddProjection("View", &eventsourcing.ProjectionProps{
-		Handler:        handler(stack, "ViewHandler"),
+		Function:       handler(stack, "ViewHandler"),
 		Events:         []string{"CartOpened", "ItemAdded"},
 		Ordered:        true,
 		ReadModelProps: &awsdynamodb.TablePropsV2{DeletionProtection: jsii.Bool(false), RemovalPolicy: awscdk.RemovalPolicy_DESTROY},
@@ -61,13 +84,13 @@ func TestProjectionEverything(t *testing.T) {
 func TestProjectionIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	store := eventsourcing.NewEventStore(stack, "Carts", nil)
-	isConstruct(t, stack, store.AddProjection("Totals", &eventsourcing.ProjectionProps{Handler: handler(stack, "H")}))
+	cdktest.IsConstruct(t, store.AddProjection("Totals", &eventsourcing.ProjectionProps{Function: handler(stack, "H")}))
 }
 
 func TestRebuildIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	store := eventsourcing.NewEventStore(stack, "Carts", nil)
-	isConstruct(t, stack, store.AddProjection("Totals", &eventsourcing.ProjectionProps{Handler: handler(stack, "H")}).Rebuild())
+	cdktest.IsConstruct(t, store.AddProjection("Totals", &eventsourcing.ProjectionProps{Function: handler(stack, "H")}).Rebuild())
 }
 
 // DynamoDB serves two readers of a stream well: the outbox and one pipe.
@@ -75,7 +98,7 @@ func TestWarnsOfTooManyReaders(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	store := eventsourcing.NewEventStore(stack, "Carts", nil)
 	add := func(id string) {
-		store.AddProjection(id, &eventsourcing.ProjectionProps{Handler: handler(stack, id+"Handler"), Ordered: true})
+		store.AddProjection(id, &eventsourcing.ProjectionProps{Function: handler(stack, id+"Handler"), Ordered: true})
 	}
 	add("First")
 	warnings := func() int {
@@ -93,7 +116,7 @@ func TestProjectionRejects(t *testing.T) {
 		change func(*eventsourcing.ProjectionProps)
 		want   []string
 	}{
-		"handler":  {func(p *eventsourcing.ProjectionProps) { p.Handler = nil }, []string{"Test/Carts/handler: wrong props", "Handler is", "set it"}},
+		"handler":  {func(p *eventsourcing.ProjectionProps) { p.Function = nil }, []string{"Test/Carts/handler: wrong props", "Function is", "set it"}},
 		"batch":    {func(p *eventsourcing.ProjectionProps) { p.BatchSize = 11 }, []string{"BatchSize is 11; allowed is 1 to 10"}},
 		"one":      {func(p *eventsourcing.ProjectionProps) { p.MaxConcurrency = 1 }, []string{"MaxConcurrency is 1; allowed is 2 to 1000"}},
 		"attempts": {func(p *eventsourcing.ProjectionProps) { p.Attempts = 1 }, []string{"Attempts is 1"}},
@@ -106,7 +129,7 @@ func TestProjectionRejects(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			stack := cdktest.NewStack(t)
 			store := eventsourcing.NewEventStore(stack, "Carts", nil)
-			p := &eventsourcing.ProjectionProps{Handler: handler(stack, "H")}
+			p := &eventsourcing.ProjectionProps{Function: handler(stack, "H")}
 			tt.change(p)
 			before := len(*stack.Node().FindAll(""))
 			cdktest.Rejects(t, func() { store.AddProjection(name, p) }, tt.want...)
@@ -117,5 +140,5 @@ func TestProjectionRejects(t *testing.T) {
 	}
 	stack := cdktest.NewStack(t)
 	store := eventsourcing.NewEventStore(stack, "Carts", nil)
-	cdktest.Rejects(t, func() { store.AddProjection("Nil", nil) }, "Handler")
+	cdktest.Rejects(t, func() { store.AddProjection("Nil", nil) }, "Function is not set")
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
@@ -14,11 +13,11 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/alarm"
 	"github.com/serverless-go/cdk/patterns/eventsourcing/schema"
 	"github.com/serverless-go/cdk/patterns/function"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -45,18 +44,27 @@ type ReactionProps struct {
 	// Default: 8.
 	MaxHops int
 
-	// Function is invoked asynchronously with the whole EventBridge event.
-	// Once Lambda has accepted it, the function's own dead-letter queue is in
-	// charge.
+	// Function is invoked asynchronously with the whole EventBridge event. Once
+	// Lambda has accepted it, the function's own dead-letter queue is in charge.
+	//
+	// Default: none; exactly one target is set.
 	Function *function.Function
-	// Queue takes the whole event. It must be a standard queue: a rule cannot
-	// set a message group by stream; for order use an ordered projection.
+	// Queue takes the whole event. It must be a standard queue: a rule cannot set
+	// a message group by stream; for order use an ordered projection.
+	//
+	// Default: none; exactly one target is set.
 	Queue awssqs.IQueue
 	// Topic publishes the whole event.
+	//
+	// Default: none; exactly one target is set.
 	Topic awssns.ITopic
 	// LogGroup takes the whole event as a log line.
+	//
+	// Default: none; exactly one target is set.
 	LogGroup awslogs.ILogGroup
 	// StateMachine is started with the whole event as its input.
+	//
+	// Default: none; exactly one target is set.
 	StateMachine awsstepfunctions.IStateMachine
 
 	// MaxAge is how long EventBridge tries to deliver an event, 1m to 24h.
@@ -71,14 +79,26 @@ type ReactionProps struct {
 	//
 	// Default: a new one, with an alarm, retained when the stack is destroyed.
 	DeadLetterQueue awssqs.IQueue
-	// Alarm tunes the alarm of a new dead-letter queue.
+	// Alarms tunes the alarm of a new dead-letter queue.
 	//
-	// Default: it goes off at the first message.
-	Alarm alarm.Tuning
-	// AlarmTopic is told by the alarm.
+	// Default: it is made and notifies the event store's topic.
+	Alarms ReactionAlarms
+}
+
+// ReactionAlarms tunes a reaction's alarm.
+type ReactionAlarms struct {
+	// Topic is told when an alarm goes off and when it is over.
 	//
-	// Default: the event store's.
-	AlarmTopic awssns.ITopic
+	// Default: the event store's, or that of the cascade that it is added to.
+	Topic awssns.ITopic
+	// DeadLetters counts the events that could not be delivered.
+	//
+	// Default: one.
+	DeadLetters alarm.Tuning
+}
+
+func (a ReactionAlarms) check(c *props.Check) {
+	c.Nested("DeadLetters", a.DeadLetters.Check)
 }
 
 // Reaction is a rule on the bus with one target, which may do only what the
@@ -104,9 +124,7 @@ func (s *EventStore) AddReaction(id string, p *ReactionProps) *Reaction {
 	p.check(&c)
 	c.Panic(s, id)
 	own := *p
-	if own.AlarmTopic == nil {
-		own.AlarmTopic = s.alarmTopic
-	}
+	own.Alarms.Topic = construct.Or(own.Alarms.Topic, s.alarmTopic)
 	return newReaction(s, id, s.bus, s.pattern(p.Events, p.Streams, p.Replays, construct.Or(p.MaxHops, 8)), &own)
 }
 
@@ -161,7 +179,7 @@ func (p *ReactionProps) check(c *props.Check) {
 	for _, e := range p.Events {
 		c.Require(e != "", "Events", p.Events, "event types that are not empty", "leave Events out for all")
 	}
-	c.Nested("Alarm", p.Alarm.Check)
+	c.Nested("Alarms", p.Alarms.check)
 }
 
 // newReaction makes the rule; the props were checked.
@@ -169,7 +187,7 @@ func newReaction(scope constructs.Construct, id string, bus awsevents.IEventBus,
 	r := &Reaction{replays: p.Replays, deadLetters: p.DeadLetterQueue}
 	construct.Init(r, scope, id)
 	if r.deadLetters == nil {
-		dead := defaults.DeadLetters{For: "Events for the reaction " + id, Alarm: p.Alarm, Topic: p.AlarmTopic}
+		dead := defaults.DeadLetters{For: "Events for the reaction " + id, Alarm: p.Alarms.DeadLetters, Topic: p.Alarms.Topic}
 		r.deadLetters = defaults.DeadLetterQueue(r, "DeadLetters", dead)
 		r.alarm = defaults.DeadLetterAlarm(r, "DeadLettersAlarm", r.deadLetters, dead)
 	}
@@ -179,8 +197,8 @@ func newReaction(scope constructs.Construct, id string, bus awsevents.IEventBus,
 	}
 	target := &awsevents.CfnRule_TargetProperty{
 		Id:               jsii.String("Target"),
-		Arn:              p.targetARN(),
-		DeadLetterConfig: &awsevents.CfnRule_DeadLetterConfigProperty{Arn: r.deadLetters.QueueArn()},
+		Arn:              r.targetARN(p),
+		DeadLetterConfig: &awsevents.CfnRule_DeadLetterConfigProperty{Arn: construct.QueueArn(r.deadLetters)},
 		RetryPolicy: &awsevents.CfnRule_RetryPolicyProperty{
 			MaximumEventAgeInSeconds: jsii.Number(construct.Or(p.MaxAge, 24*time.Hour).Seconds()),
 			MaximumRetryAttempts:     jsii.Number(retries),
@@ -188,10 +206,10 @@ func newReaction(scope constructs.Construct, id string, bus awsevents.IEventBus,
 	}
 	if p.StateMachine != nil {
 		target.RoleArn = defaults.ServiceRole(r, "Role", "events.amazonaws.com",
-			defaults.Actions{"states:StartExecution"}.On(target.Arn)).RoleArn()
+			defaults.Actions{"states:StartExecution"}.To(target.Arn)).RoleArn()
 	}
 	r.rule = awsevents.NewCfnRule(r, jsii.String("Rule"), &awsevents.CfnRuleProps{
-		EventBusName: bus.EventBusName(),
+		EventBusName: construct.EventBusName(bus),
 		EventPattern: pattern,
 		Targets:      []any{target},
 	})
@@ -200,16 +218,16 @@ func newReaction(scope constructs.Construct, id string, bus awsevents.IEventBus,
 	return r
 }
 
-func (p *ReactionProps) targetARN() *string {
+func (r *Reaction) targetARN(p *ReactionProps) *string {
 	switch {
 	case p.Function != nil:
-		return p.Function.Target().FunctionArn()
+		return construct.FunctionArn(p.Function.Target())
 	case p.Queue != nil:
-		return p.Queue.QueueArn()
+		return construct.QueueArn(p.Queue)
 	case p.Topic != nil:
-		return p.Topic.TopicArn()
+		return construct.TopicArn(p.Topic)
 	case p.LogGroup != nil:
-		return logGroupARN(p.LogGroup)
+		return logGroupARN(r, p.LogGroup)
 	default:
 		return p.StateMachine.StateMachineArn()
 	}
@@ -218,7 +236,7 @@ func (p *ReactionProps) targetARN() *string {
 // allowDelivery lets this rule, and no other, deliver to the target and to the
 // dead-letter queue.
 func (r *Reaction) allowDelivery(p *ReactionProps, target *string) {
-	r.deadLetters.AddToResourcePolicy(fromEvents("sqs:SendMessage", r.deadLetters.QueueArn(), r.ruleARN))
+	defaults.AllowEvents(r, r.deadLetters, "sqs:SendMessage", construct.QueueArn(r.deadLetters), r.ruleARN)
 	switch {
 	case p.Function != nil:
 		awslambda.NewCfnPermission(r, jsii.String("Permission"), &awslambda.CfnPermissionProps{
@@ -228,22 +246,12 @@ func (r *Reaction) allowDelivery(p *ReactionProps, target *string) {
 			SourceArn:    r.ruleARN,
 		})
 	case p.Queue != nil:
-		p.Queue.AddToResourcePolicy(fromEvents("sqs:SendMessage", target, r.ruleARN))
+		defaults.AllowEvents(r, p.Queue, "sqs:SendMessage", target, r.ruleARN)
 	case p.Topic != nil:
-		p.Topic.AddToResourcePolicy(fromEvents("sns:Publish", target, r.ruleARN))
+		defaults.AllowEvents(r, p.Topic, "sns:Publish", target, r.ruleARN)
 	case p.LogGroup != nil:
 		logPolicy(r, "LogPolicy", p.LogGroup, r.ruleARN)
 	}
-}
-
-// fromEvents lets EventBridge act on the resource for one rule or bus.
-func fromEvents(action string, resource, source *string) awsiam.PolicyStatement {
-	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Actions:    jsii.Strings(action),
-		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), nil)},
-		Resources:  &[]*string{resource},
-		Conditions: &map[string]any{"ArnEquals": map[string]any{"aws:SourceArn": source}},
-	})
 }
 
 // Rule returns the rule.
@@ -254,3 +262,6 @@ func (r *Reaction) DeadLetterQueue() awssqs.IQueue { return r.deadLetters }
 
 // Alarm returns the alarm of a new dead-letter queue, or nil.
 func (r *Reaction) Alarm() awscloudwatch.CfnAlarm { return r.alarm }
+
+// Alarms returns the alarms that were made: [Reaction.Alarm], or none.
+func (r *Reaction) Alarms() []awscloudwatch.CfnAlarm { return defaults.Alarms(r.alarm) }

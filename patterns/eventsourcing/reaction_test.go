@@ -33,7 +33,7 @@ func TestReactionTargets(t *testing.T) {
 func TestReactionEverything(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	store := eventsourcing.NewEventStore(stack, "Carts", &eventsourcing.EventStoreProps{
-		AlarmTopic: awssns.NewTopic(stack, jsii.String("Alarms"), nil)})
+		Alarms: eventsourcing.EventStoreAlarms{Topic: awssns.NewTopic(stack, jsii.String("Alarms"), nil)}})
 	none := 0
 	r := store.AddReaction("Receipt", &eventsourcing.ReactionProps{
 		Events:          []string{"CartCheckedOut"},
@@ -46,7 +46,7 @@ func TestReactionEverything(t *testing.T) {
 		DeadLetterQueue: awssqs.NewQueue(stack, jsii.String("Dead"), nil),
 	})
 	store.AddReaction("Quiet", &eventsourcing.ReactionProps{
-		Function: handler(stack, "H"), Alarm: alarm.Tuning{Off: true}})
+		Function: handler(stack, "H"), Alarms: eventsourcing.ReactionAlarms{DeadLetters: alarm.Tuning{Off: true}}})
 	replay := store.AddReplay("Again", &eventsourcing.ReplayProps{Reactions: []*eventsourcing.Reaction{r}})
 	replay.GrantStart(handler(stack, "Admin"))
 	cdktest.Golden(t, stack)
@@ -55,14 +55,14 @@ func TestReactionEverything(t *testing.T) {
 func TestReactionIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	store := eventsourcing.NewEventStore(stack, "Carts", nil)
-	isConstruct(t, stack, store.AddReaction("Receipt", &eventsourcing.ReactionProps{Function: handler(stack, "H")}))
+	cdktest.IsConstruct(t, store.AddReaction("Receipt", &eventsourcing.ReactionProps{Function: handler(stack, "H")}))
 }
 
 func TestReplayIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	store := eventsourcing.NewEventStore(stack, "Carts", nil)
 	r := store.AddReaction("Receipt", &eventsourcing.ReactionProps{Function: handler(stack, "H"), Replays: true})
-	isConstruct(t, stack, store.AddReplay("Again", &eventsourcing.ReplayProps{Reactions: []*eventsourcing.Reaction{r}}))
+	cdktest.IsConstruct(t, store.AddReplay("Again", &eventsourcing.ReplayProps{Reactions: []*eventsourcing.Reaction{r}}))
 }
 
 func TestReactionRejects(t *testing.T) {
@@ -81,6 +81,8 @@ func TestReactionRejects(t *testing.T) {
 		"retries and hops": {&eventsourcing.ReactionProps{Queue: queue, Retries: &minus, MaxHops: 65},
 			[]string{"Retries is -1; allowed is 0 to 185", "MaxHops is 65"}},
 		"event": {&eventsourcing.ReactionProps{Queue: queue, Events: []string{""}}, []string{"Events"}},
+		"alarm": {&eventsourcing.ReactionProps{Queue: queue, Alarms: eventsourcing.ReactionAlarms{DeadLetters: alarm.Tuning{Periods: -1}}},
+			[]string{"Alarms.DeadLetters.Periods is -1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cdktest.Rejects(t, func() { store.AddReaction(name, tt.props) }, tt.want...)
@@ -91,4 +93,25 @@ func TestReactionRejects(t *testing.T) {
 		store.AddReplay("Again", &eventsourcing.ReplayProps{Reactions: []*eventsourcing.Reaction{live, nil}})
 	}, "Reactions[0]", "Reactions[1]", "set Replays")
 	cdktest.Rejects(t, func() { store.AddReplay("None", nil) }, "Reactions is empty")
+	cdktest.Rejects(t, func() {
+		store.AddReplay("Tuned", &eventsourcing.ReplayProps{
+			Reactions: []*eventsourcing.Reaction{store.AddReaction("Again", &eventsourcing.ReactionProps{Queue: queue, Replays: true})},
+			Alarms:    eventsourcing.ReplayAlarms{Failed: alarm.Tuning{Periods: -1}},
+		})
+	}, "Alarms.Failed.Periods is -1")
+}
+
+// A replay can have another topic than the store.
+func TestReplayTopic(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	store := eventsourcing.NewEventStore(stack, "Carts", nil)
+	r := store.AddReaction("Receipt", &eventsourcing.ReactionProps{Function: handler(stack, "H"), Replays: true})
+	store.AddReplay("Again", &eventsourcing.ReplayProps{
+		Reactions: []*eventsourcing.Reaction{r},
+		Alarms:    eventsourcing.ReplayAlarms{Topic: awssns.Topic_FromTopicArn(stack, jsii.String("Topic"), jsii.String("arn:aws:sns:eu-west-1:123456789012:clerks"))},
+	})
+	cdktest.Synth(t, stack).Has(t, "AWS::CloudWatch::Alarm", cdktest.Match{
+		"MetricName":   "ExecutionsFailed",
+		"AlarmActions": []any{"arn:aws:sns:eu-west-1:123456789012:clerks"},
+	})
 }

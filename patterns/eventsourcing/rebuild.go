@@ -11,12 +11,12 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
+	"github.com/serverless-go/cdk/internal/statemachine"
 	"github.com/serverless-go/cdk/patterns/alarm"
 	"github.com/serverless-go/cdk/patterns/eventsourcing/schema"
 	"github.com/serverless-go/cdk/patterns/function"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
-	"github.com/serverless-go/cdk/patterns/internal/statemachine"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -90,16 +90,16 @@ const replayLabel = "Replay"
 // to take together.
 const pageSeconds = 10
 
-func newRebuild(j *Projection, p *RebuildProps, t alarm.Tuning, topic awssns.ITopic) *Rebuild {
+func newRebuild(j *Projection, id string, p *RebuildProps, t alarm.Tuning, topic awssns.ITopic) *Rebuild {
 	if p == nil {
 		p = &RebuildProps{}
 	}
 	r := &Rebuild{}
 	construct.Init(r, j, "Rebuild")
-	handler := j.handler.Target().FunctionArn()
+	handler := construct.FunctionArn(j.handler.Target())
 	r.workflow = newStateMachine(r, p.definition(handler, j.handler.Timeout()),
-		"A rebuild of "+*j.Node().Id()+" failed: mend the cause and redrive the execution, or abandon its model.",
-		t, topic, defaults.Actions{"lambda:InvokeFunction"}.On(handler))
+		"A rebuild of "+id+" failed: mend the cause and redrive the execution, or abandon its model.",
+		t, topic, defaults.Actions{"lambda:InvokeFunction"}.To(handler))
 	statemachine.AllowMaps(r, "MapPolicy", r.workflow.role, r.workflow.machine, replayLabel)
 	j.addAlarm(r.workflow.alarm)
 	return r
@@ -213,7 +213,7 @@ func (r *Rebuild) Alarm() awscloudwatch.CfnAlarm { return r.workflow.alarm }
 
 // GrantStart lets the grantee start a rebuild.
 func (r *Rebuild) GrantStart(grantee awsiam.IGrantable) awsiam.Grant {
-	return defaults.Actions{"states:StartExecution"}.Grant(grantee, r.workflow.machine.Ref())
+	return defaults.Grant(grantee, defaults.Actions{"states:StartExecution"}.To(construct.Ref(r.workflow.machine)))
 }
 
 // warnOfReaders advises when more pipes read the table's stream than DynamoDB
@@ -223,5 +223,5 @@ func (s *EventStore) warnOfReaders(j *Projection) {
 		return
 	}
 	awscdk.Annotations_Of(j).AddWarningV2(jsii.String("serverless-go:streamReaders"), jsii.String(fmt.Sprintf("%d pipes read the stream of %s; DynamoDB throttles more than 2. "+
-		"Events are not lost but late: make projections unordered where order does not matter", s.readers, *s.Node().Path())))
+		"Events are not lost but late: make projections unordered where order does not matter", s.readers, construct.Path(s))))
 }

@@ -3,15 +3,14 @@ package eventsourcing
 import (
 	"fmt"
 
-	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
-	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/alarm"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -20,10 +19,26 @@ type ReplayProps struct {
 	// Reactions are the reactions that the events are replayed to. Each must
 	// have been added with Replays. Required.
 	Reactions []*Reaction
-	// Alarm tunes the alarm of replays that failed.
+	// Alarms tunes the alarm.
 	//
-	// Default: it goes off at the first.
-	Alarm alarm.Tuning
+	// Default: it is made and notifies the event store's topic.
+	Alarms ReplayAlarms
+}
+
+// ReplayAlarms tunes a replay's alarm.
+type ReplayAlarms struct {
+	// Topic is told when an alarm goes off and when it is over.
+	//
+	// Default: the event store's.
+	Topic awssns.ITopic
+	// Failed counts the replays that failed.
+	//
+	// Default: one in a minute.
+	Failed alarm.Tuning
+}
+
+func (a ReplayAlarms) check(c *props.Check) {
+	c.Nested("Failed", a.Failed.Check)
 }
 
 // Replay is a workflow that replays events from the bus's archive to some of
@@ -52,25 +67,23 @@ func (s *EventStore) AddReplay(id string, p *ReplayProps) *Replay {
 		c.Require(r != nil && r.replays, fmt.Sprintf("Reactions[%d]", i), props.Words("a reaction to live events only"),
 			"a reaction that was added with Replays", "set Replays in its props")
 	}
-	c.Nested("Alarm", p.Alarm.Check)
+	c.Nested("Alarms", p.Alarms.check)
 	c.Panic(s, id)
 	r := &Replay{}
 	construct.Init(r, s, id)
+	topic := construct.Or(p.Alarms.Topic, s.alarmTopic)
 	var rules []*string
 	for _, reaction := range p.Reactions {
 		rules = append(rules, reaction.ruleARN)
 	}
-	archive, bus := s.archive.AttrArn(), s.bus.EventBusArn()
+	archive, bus := s.archive.AttrArn(), construct.EventBusArn(s.bus)
+	// Replays have no names until they start.
+	replays := defaults.Text(r, "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:replay/replay-*")
 	r.workflow = newStateMachine(r, replayDefinition(archive, bus, rules),
-		"A replay of "+s.source+" failed: read the execution's cause.", p.Alarm, s.alarmTopic,
-		defaults.Actions{"events:StartReplay"}.On(archive, bus, replays()),
-		defaults.Actions{"events:DescribeReplay"}.On(replays()))
+		"A replay of "+s.source+" failed: read the execution's cause.", p.Alarms.Failed, topic,
+		defaults.Actions{"events:StartReplay"}.To(archive, bus, replays),
+		defaults.Actions{"events:DescribeReplay"}.To(replays))
 	return r
-}
-
-// replays returns the ARN of replays, which have no names until they start.
-func replays() *string {
-	return awscdk.Fn_Sub(jsii.String("arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:replay/replay-*"), nil)
 }
 
 func replayDefinition(archive, bus *string, rules []*string) map[string]any {
@@ -130,7 +143,10 @@ func (r *Replay) StateMachine() awsstepfunctions.CfnStateMachine { return r.work
 // Alarm returns the alarm of replays that failed, or nil.
 func (r *Replay) Alarm() awscloudwatch.CfnAlarm { return r.workflow.alarm }
 
+// Alarms returns the alarms that were made: [Replay.Alarm], or none.
+func (r *Replay) Alarms() []awscloudwatch.CfnAlarm { return defaults.Alarms(r.workflow.alarm) }
+
 // GrantStart lets the grantee start a replay.
 func (r *Replay) GrantStart(grantee awsiam.IGrantable) awsiam.Grant {
-	return defaults.Actions{"states:StartExecution"}.Grant(grantee, r.workflow.machine.Ref())
+	return defaults.Grant(grantee, defaults.Actions{"states:StartExecution"}.To(construct.Ref(r.workflow.machine)))
 }

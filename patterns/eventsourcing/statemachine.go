@@ -7,9 +7,10 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
+	"github.com/serverless-go/cdk/internal/statemachine"
 	"github.com/serverless-go/cdk/patterns/alarm"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
-	"github.com/serverless-go/cdk/patterns/internal/statemachine"
 )
 
 // stateMachine is a Standard workflow with logs, traces and an alarm.
@@ -20,13 +21,12 @@ type stateMachine struct {
 }
 
 func newStateMachine(scope constructs.Construct, definition map[string]any, failure string,
-	t alarm.Tuning, topic awssns.ITopic, allow ...awsiam.PolicyStatement) *stateMachine {
+	t alarm.Tuning, topic awssns.ITopic, allow ...defaults.Statement) *stateMachine {
 	logs := statemachine.LogGroup(scope, "Logs", "", nil)
-	allow = append(allow, statemachine.AllowLogging(), statemachine.AllowTracing())
-	m := &stateMachine{role: defaults.ServiceRole(scope, "Role", "states.amazonaws.com", allow...)}
+	m := &stateMachine{role: defaults.ServiceRole(scope, "Role", "states.amazonaws.com", append(allow, statemachine.ToLogAndTrace()...)...)}
 	m.machine = awsstepfunctions.NewCfnStateMachine(scope, jsii.String("StateMachine"), &awsstepfunctions.CfnStateMachineProps{
 		Definition:           definition,
-		RoleArn:              m.role.RoleArn(),
+		RoleArn:              m.role,
 		StateMachineType:     jsii.String("STANDARD"),
 		LoggingConfiguration: statemachine.Logging(logs, false),
 		TracingConfiguration: &awsstepfunctions.CfnStateMachine_TracingConfigurationProperty{Enabled: jsii.Bool(true)},
@@ -34,7 +34,7 @@ func newStateMachine(scope constructs.Construct, definition map[string]any, fail
 	m.alarm = alarm.New(scope, "Failed", alarm.Alarm{
 		Namespace:   "AWS/States",
 		Metric:      "ExecutionsFailed",
-		Dimensions:  map[string]*string{"StateMachineArn": m.machine.Ref()},
+		Dimensions:  map[string]*string{"StateMachineArn": construct.Ref(m.machine)},
 		Statistic:   "Sum",
 		Threshold:   1,
 		Description: failure,

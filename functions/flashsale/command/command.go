@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/serverless-go/cdk/functions/api"
@@ -20,12 +21,12 @@ import (
 )
 
 // FromEnv returns the handlers over the event store that the environment names.
-func FromEnv(cfg aws.Config) (api.Mux, error) {
+func FromEnv(cfg aws.Config) (lambda.Handler, error) {
 	log, err := eventlog.FromEnv(cfg, cart.Registry())
 	if err != nil {
 		return nil, err
 	}
-	return New(log), nil
+	return api.Guard(New(log), flashsale.Scopes())
 }
 
 // New returns the handlers of flashsale.CommandRoutes. The log must have been

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
@@ -26,7 +27,7 @@ import (
 const MaxHours = 24
 
 // FromEnv returns the handlers over the read models that the environment names.
-func FromEnv(cfg aws.Config) (api.Mux, error) {
+func FromEnv(cfg aws.Config) (lambda.Handler, error) {
 	db := dynamodb.NewFromConfig(cfg)
 	carts := &projection.Model{DynamoDB: db, Table: os.Getenv(flashsale.EnvCartView)}
 	sale := &projection.Model{DynamoDB: db, Table: os.Getenv(flashsale.EnvTotals)}
@@ -34,7 +35,7 @@ func FromEnv(cfg aws.Config) (api.Mux, error) {
 		return nil, fmt.Errorf("%s is %q, %s is %q; both must name the table of a read model",
 			flashsale.EnvCartView, carts.Table, flashsale.EnvTotals, sale.Table)
 	}
-	return New(carts, sale), nil
+	return api.Guard(New(carts, sale), flashsale.Scopes())
 }
 
 // New returns the handlers of flashsale.QueryRoutes, which read the models of

@@ -1,10 +1,10 @@
 package cascade
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"strconv"
 	"time"
@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/serverless-go/cdk/patterns/eventsourcing/eventlog"
+	"github.com/serverless-go/cdk/patterns/eventsourcing/internal/backoff"
 	"github.com/serverless-go/cdk/patterns/eventsourcing/schema"
 )
 
@@ -101,7 +102,7 @@ func (g *Guard) Do(ctx context.Context, cause eventlog.Event, key string, remedy
 	if cause.ID == "" || key == "" {
 		return fmt.Errorf("cascade: cause %q, key %q: both are wanted, the guard tells remedies apart by them", cause.ID, key)
 	}
-	if maxHops := orDefault(g.MaxHops, 3); cause.Origin == g.Name || cause.Hops >= maxHops {
+	if maxHops := cmp.Or(g.MaxHops, 3); cause.Origin == g.Name || cause.Hops >= maxHops {
 		return &LoopError{Cascade: g.Name, Cause: cause.ID, Origin: cause.Origin, Hops: cause.Hops, MaxHops: maxHops}
 	}
 	pass := g.pass(cause.ID, key)
@@ -136,7 +137,7 @@ const remembered = 30 * 24 * time.Hour
 // enter takes a pass, together with the cool-down of its key and a part of the
 // budget, or none of them.
 func (g *Guard) enter(ctx context.Context, cause, key, pass string) error {
-	coolDown, budget, window := orDefault(g.CoolDown, 15*time.Minute), orDefault(g.Budget, 10), orDefault(g.Window, time.Hour)
+	coolDown, budget, window := cmp.Or(g.CoolDown, 15*time.Minute), cmp.Or(g.Budget, 10), cmp.Or(g.Window, time.Hour)
 	now := time.Now()
 	if g.Now != nil {
 		now = g.Now()
@@ -188,7 +189,7 @@ func (g *Guard) enter(ctx context.Context, cause, key, pass string) error {
 			return &BudgetError{Cascade: g.Name, Budget: budget, Window: window, Until: closes}
 		}
 		// What is left are collisions with other remedies and throttling.
-		if pause(ctx, attempt) != nil {
+		if backoff.Pause(ctx, attempt) != nil {
 			return fmt.Errorf("cascade %s: enter for %s: %w", g.Name, key, err)
 		}
 	}
@@ -254,26 +255,4 @@ func guardKey(item string) map[string]types.AttributeValue {
 
 func number(n int64) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.FormatInt(n, 10)}
-}
-
-func orDefault[T int | time.Duration](value, otherwise T) T {
-	if value == 0 {
-		return otherwise
-	}
-	return value
-}
-
-// pause sleeps before another attempt, a random time that doubles up to a
-// second. It returns an error when the context ends or patience does.
-func pause(ctx context.Context, attempt int) error {
-	if attempt >= 40 {
-		return errors.New("too many attempts")
-	}
-	longest := min(10*time.Millisecond<<min(attempt, 10), time.Second)
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(rand.N(longest)):
-		return nil
-	}
 }

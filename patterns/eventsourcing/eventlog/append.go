@@ -38,7 +38,7 @@ const (
 //
 // It fails with a ConflictError if the stream has gone beyond the version, with
 // a GapError if it has not reached it, an OversizeError if there are more than
-// 100 events or more than 4 MB, a ForgottenError if an event has personal
+// 100 events (one with Options.NoTransactions) or more than 4 MB, a ForgottenError if an event has personal
 // fields of a forgotten subject, a CodecError if a payload cannot be written,
 // and a ThrottledError if DynamoDB has no capacity. A ThrottledError, or an error
 // of another kind, leaves open whether the events are recorded; call again with
@@ -56,8 +56,8 @@ func (l *Log) Append(ctx context.Context, stream string, expected int64, events 
 	if len(events) == 0 {
 		return nil, nil
 	}
-	if len(events) > maxEvents {
-		return nil, &OversizeError{Stream: stream, What: "transaction", Size: len(events), Limit: maxEvents, Unit: "events"}
+	if most := l.mostEvents(); len(events) > most {
+		return nil, &OversizeError{Stream: stream, What: "transaction", Size: len(events), Limit: most, Unit: "events"}
 	}
 	if expected == Any {
 		return l.appendToEnd(ctx, stream, events)
@@ -70,6 +70,14 @@ func (l *Log) Append(ctx context.Context, stream string, expected int64, events 
 		return nil, err
 	}
 	return l.insert(ctx, stream, expected, recorded)
+}
+
+// mostEvents returns how many events one Append can record.
+func (l *Log) mostEvents() int {
+	if l.options.NoTransactions {
+		return 1
+	}
+	return maxEvents
 }
 
 // appendToEnd appends behind the last event, whichever that is.
@@ -210,14 +218,7 @@ func (l *Log) insert(ctx context.Context, stream string, expected int64, events 
 	if size > maxTransactionBytes {
 		return nil, &OversizeError{Stream: stream, What: "transaction", Size: size, Limit: maxTransactionBytes, Unit: "bytes"}
 	}
-	token := requestToken(l.options.Table, events)
-	err := do(ctx, "ExecuteTransaction", func() error {
-		_, err := l.db.ExecuteTransaction(ctx, &dynamodb.ExecuteTransactionInput{
-			TransactStatements: statements,
-			ClientRequestToken: &token,
-		})
-		return err
-	})
+	err := l.execute(ctx, statements, events)
 	if err == nil {
 		l.learn(stream, events[len(events)-1].Version)
 		return events, nil
@@ -244,6 +245,27 @@ func (l *Log) insert(ctx context.Context, stream string, expected int64, events 
 		}
 	}
 	return stored, nil
+}
+
+// execute inserts all events or none.
+func (l *Log) execute(ctx context.Context, statements []types.ParameterizedStatement, events []Event) error {
+	if l.options.NoTransactions {
+		return do(ctx, "ExecuteStatement", func() error {
+			_, err := l.db.ExecuteStatement(ctx, &dynamodb.ExecuteStatementInput{
+				Statement:  statements[0].Statement,
+				Parameters: statements[0].Parameters,
+			})
+			return err
+		})
+	}
+	token := requestToken(l.options.Table, events)
+	return do(ctx, "ExecuteTransaction", func() error {
+		_, err := l.db.ExecuteTransaction(ctx, &dynamodb.ExecuteTransactionInput{
+			TransactStatements: statements,
+			ClientRequestToken: &token,
+		})
+		return err
+	})
 }
 
 // attribute is one of a DynamoDB item.

@@ -39,6 +39,11 @@ type Options struct {
 	// notice a gap before its events, and recognizes its own events only for the
 	// ten minutes of DynamoDB's request token.
 	AppendOnly bool
+	// NoTransactions has Append record one event at a time, by a plain insert:
+	// global tables with multi-Region strong consistency know no transactions.
+	// Such a Log recognizes its own events by reading them, so it cannot be
+	// AppendOnly.
+	NoTransactions bool
 	// InlineLimit is the size of a payload, in bytes of JSON, over which it goes
 	// to S3. Default: 160 KiB, which the base64 of the way to the consumers
 	// keeps below 256 KB, the size of an EventBridge event. At most 350 KiB, as
@@ -91,6 +96,9 @@ func New(cfg aws.Config, options Options) (*Log, error) {
 	}
 	if options.InlineLimit < 0 || options.InlineLimit > maxInlineLimit {
 		problems = append(problems, wrong("InlineLimit", options.InlineLimit, fmt.Sprintf("0 to %d bytes", maxInlineLimit)))
+	}
+	if options.NoTransactions && options.AppendOnly {
+		problems = append(problems, wrong("NoTransactions", true, "false for an AppendOnly Log, which could not tell its own events from others'"))
 	}
 	if options.KeyTTL < 0 {
 		problems = append(problems, wrong("KeyTTL", options.KeyTTL, "a positive duration"))

@@ -75,6 +75,10 @@ func isThrottled(err error) bool {
 	if errors.As(err, new(*types.TransactionInProgressException)) {
 		return true
 	}
+	// Another region of a strongly consistent global table writes the item.
+	if errors.As(err, new(*types.ReplicatedWriteConflictException)) {
+		return true
+	}
 	if cancelled := new(types.TransactionCanceledException); errors.As(err, &cancelled) {
 		busy := false
 		for _, reason := range cancelled.CancellationReasons {

@@ -5,15 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"strconv"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/serverless-go/cdk/patterns/eventsourcing/internal/backoff"
 	"github.com/serverless-go/cdk/patterns/eventsourcing/schema"
 )
 
@@ -102,23 +101,8 @@ func (m readModel) change(ctx context.Context, edit func(*control) error) error 
 		if err == nil {
 			return nil
 		}
-		if !errors.As(err, &lost) || pause(ctx, attempt) != nil {
+		if !errors.As(err, &lost) || backoff.Pause(ctx, attempt) != nil {
 			return fmt.Errorf("change the model's versions: %w", err)
 		}
-	}
-}
-
-// pause sleeps before another attempt, a random time that doubles up to a
-// second. It returns an error when the context ends or patience does.
-func pause(ctx context.Context, attempt int) error {
-	if attempt >= 40 {
-		return errors.New("too many attempts")
-	}
-	longest := min(10*time.Millisecond<<min(attempt, 10), time.Second)
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(rand.N(longest)):
-		return nil
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/serverless-go/cdk/patterns/eventsourcing/eventlog"
+	"github.com/serverless-go/cdk/patterns/eventsourcing/internal/backoff"
 	"github.com/serverless-go/cdk/patterns/eventsourcing/schema"
 )
 
@@ -399,7 +400,7 @@ func (p *Projection) commit(ctx context.Context, to version, event eventlog.Even
 			}
 		}
 		// What is left are collisions with other transactions and throttling.
-		if pause(ctx, attempt) != nil {
+		if backoff.Pause(ctx, attempt) != nil {
 			return nil, false, fmt.Errorf("apply %s: %w", event.Position(), err)
 		}
 	}

@@ -311,8 +311,6 @@ func TestWrites(t *testing.T) {
 // The time ends in the middle of a batch: what was done is acknowledged.
 func TestDeadline(t *testing.T) {
 	f := newFixture(t, true)
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-	defer cancel()
 	apply := f.Apply
 	f.Apply = func(ctx context.Context, event eventlog.Event) ([]projection.Write, error) {
 		if event.Version == 2 {
@@ -322,6 +320,8 @@ func TestDeadline(t *testing.T) {
 		return apply(ctx, event)
 	}
 	list := f.append("a", Opened{"Ann"}, Added{"tea", 1}, Added{"tea", 2})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
 	failed, err := f.deliver(ctx, f.messages(list...)...)
 	if want := []string{"a#2", "a#3"}; err != nil || !cmp.Equal(failed, want) {
 		t.Fatalf("failed %v, error %v; want %v", failed, err, want)

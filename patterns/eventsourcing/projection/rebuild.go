@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/serverless-go/cdk/patterns/eventsourcing/internal/backoff"
 	"github.com/serverless-go/cdk/patterns/eventsourcing/schema"
 )
 
@@ -257,7 +258,7 @@ func (m readModel) delete(ctx context.Context, keys []map[string]types.Attribute
 			}
 			requests = out.UnprocessedItems[m.name]
 			if len(requests) > 0 {
-				if err := pause(ctx, attempt); err != nil {
+				if err := backoff.Pause(ctx, attempt); err != nil {
 					return fmt.Errorf("%d deletions throttled: %w", len(requests), err)
 				}
 			}
