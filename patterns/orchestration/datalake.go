@@ -5,17 +5,16 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsathena"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsglue"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslakeformation"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
+	"github.com/serverless-go/cdk/internal/athena"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -131,7 +130,8 @@ func NewDataLake(scope constructs.Construct, id string, p *DataLakeProps) *DataL
 	construct.Init(l, scope, id)
 	l.addBuckets(p)
 	l.addDatabase(p)
-	l.addWorkGroup(p)
+	l.workGroupName, l.workGroup = athena.WorkGroup(l, "Queries of a data lake, each limited in what it may read.",
+		l.results, resultsPrefix, construct.EncryptionKey(l.results), construct.Or(p.ScanLimit, 100_000))
 	if p.LakeFormation {
 		l.register()
 	}
@@ -178,103 +178,61 @@ func (l *DataLake) addBuckets(p *DataLakeProps) {
 		l.accessLogs = defaults.Bucket(l, "AccessLogs", &awss3.BucketProps{
 			LifecycleRules: &[]*awss3.LifecycleRule{{
 				Id:                          jsii.String("Expire"),
-				Expiration:                  construct.Duration(365 * day),
-				NoncurrentVersionExpiration: construct.Duration(day),
+				Expiration:                  construct.SharedDuration(l, 365*day),
+				NoncurrentVersionExpiration: construct.SharedDuration(l, day),
 			}},
 		})
 	}
-	tidy := &awss3.LifecycleRule{
-		Id:                                  jsii.String("Tidy"),
-		AbortIncompleteMultipartUploadAfter: construct.Duration(7 * day),
-		NoncurrentVersionExpiration:         construct.Duration(30 * day),
+	if l.accessLogs != nil {
+		// The account stands for the buckets, for their ARNs would be a circle
+		// where the key's policy names them.
+		defaults.AllowService(l, l.accessLogs, "logging.s3.amazonaws.com", defaults.Statement{
+			"Sid":       "AccessLogs",
+			"Effect":    "Allow",
+			"Action":    "s3:PutObject",
+			"Resource":  construct.Objects(l.accessLogs, "*"),
+			"Condition": map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": defaults.AccountID()}},
+		})
 	}
 	encrypted := &awss3.BucketProps{EncryptionKey: p.EncryptionKey}
-	var logged []awss3.Bucket
 	if l.raw == nil {
-		made := defaults.Bucket(l, "Raw", construct.Layer(&awss3.BucketProps{LifecycleRules: p.lifecycle(*tidy)}, p.RawProps, encrypted))
-		l.raw, logged = made, append(logged, made)
+		l.raw = l.bucket(l, "Raw", construct.Layer(&awss3.BucketProps{LifecycleRules: defaults.Aging(l, rawPrefix, p.ColdAfter, p.RawRetention)}, p.RawProps, encrypted))
 	}
 	if l.curated == nil {
-		made := defaults.Bucket(l, "Curated", construct.Layer(
-			&awss3.BucketProps{LifecycleRules: &[]*awss3.LifecycleRule{tidy}}, p.CuratedProps, encrypted))
-		l.curated, logged = made, append(logged, made)
+		l.curated = l.bucket(l, "Curated", construct.Layer(
+			&awss3.BucketProps{LifecycleRules: &[]*awss3.LifecycleRule{defaults.Tidy(l)}}, p.CuratedProps, encrypted))
 	}
 	if l.results == nil {
-		made := defaults.Bucket(l, "Results", &awss3.BucketProps{
-			EncryptionKey: p.EncryptionKey,
-			Versioned:     jsii.Bool(false), // a result can be had again
-			LifecycleRules: &[]*awss3.LifecycleRule{{
-				Id:                                  jsii.String("Expire"),
-				Expiration:                          construct.Duration(construct.Or(p.ResultRetention, 7*day)),
-				AbortIncompleteMultipartUploadAfter: construct.Duration(day),
-			}},
-		})
-		l.results, logged = made, append(logged, made)
+		l.results = l.bucket(l, "Results", athena.Results(l, p.EncryptionKey, p.ResultRetention))
 	}
-	l.logAccess(logged)
 }
 
-func (p *DataLakeProps) lifecycle(tidy awss3.LifecycleRule) *[]*awss3.LifecycleRule {
-	rules := []*awss3.LifecycleRule{&tidy}
-	if p.RawRetention > 0 {
-		tidy.Expiration = construct.Duration(p.RawRetention)
+// bucket makes a bucket whose accesses S3 logs, if the lake has a bucket for
+// logs. The CDK's own property would set an access control list, which the
+// buckets do not have, where an app lacks the flag for a bucket policy.
+func (l *DataLake) bucket(scope constructs.Construct, id string, p *awss3.BucketProps) awss3.Bucket {
+	made := defaults.Bucket(scope, id, p)
+	if l.accessLogs == nil {
+		return made
 	}
-	if cold := construct.Or(p.ColdAfter, 90*day); p.RawRetention == 0 || cold < p.RawRetention {
-		rules = append(rules, &awss3.LifecycleRule{
-			Id:     jsii.String("Cold"),
-			Prefix: jsii.String(rawPrefix),
-			Transitions: &[]*awss3.Transition{{
-				StorageClass:    awss3.StorageClass_GLACIER_INSTANT_RETRIEVAL(),
-				TransitionAfter: construct.Duration(cold),
-			}},
-		})
-	}
-	return &rules
-}
-
-// logAccess has S3 log the accesses to the buckets. The CDK's own property
-// would set an access control list, which the buckets do not have, where an app
-// lacks the flag for a bucket policy.
-func (l *DataLake) logAccess(buckets []awss3.Bucket) {
-	if len(buckets) == 0 {
-		return
-	}
-	for _, bucket := range buckets {
-		var cfn awss3.CfnBucket
-		jsii.UnsafeCast(bucket.Node().DefaultChild(), &cfn)
-		cfn.SetLoggingConfiguration(&awss3.CfnBucket_LoggingConfigurationProperty{
-			DestinationBucketName: l.accessLogs.BucketName(),
-			LogFilePrefix:         jsii.String(strings.ToLower(*bucket.Node().Id()) + "/"),
-		})
-	}
-	// The account stands for the buckets, for their ARNs would be a circle
-	// where the key's policy names them.
-	l.accessLogs.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Sid:        jsii.String("AccessLogs"),
-		Actions:    jsii.Strings("s3:PutObject"),
-		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("logging.s3.amazonaws.com"), nil)},
-		Resources:  &[]*string{l.accessLogs.ArnForObjects(jsii.String("*"))},
-		Conditions: &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()}},
-	}))
-}
-
-// uniqueName returns a name for what CloudFormation makes none for, in lower
-// case as Athena wants it.
-func uniqueName(scope constructs.Construct, separator string, most int) string {
-	return strings.ToLower(*awscdk.Names_UniqueResourceName(scope, &awscdk.UniqueResourceNameOptions{
-		MaxLength: jsii.Number(most), Separator: &separator, AllowedSpecialCharacters: &separator,
-	}))
+	var cfn awss3.CfnBucket
+	jsii.UnsafeCast(made.Node().DefaultChild(), &cfn)
+	cfn.SetLoggingConfiguration(&awss3.CfnBucket_LoggingConfigurationProperty{
+		DestinationBucketName: construct.BucketName(l.accessLogs),
+		LogFilePrefix:         jsii.String(strings.ToLower(id) + "/"),
+	})
+	return made
 }
 
 func (l *DataLake) addDatabase(p *DataLakeProps) {
-	l.databaseName = uniqueName(l, "_", 100)
+	l.databaseName = construct.UniqueName(l, "_", 100)
 	input := &awsglue.CfnDatabase_DatabaseInputProperty{
 		Name:        &l.databaseName,
 		Description: jsii.String("The curated tables of a data lake."),
-		LocationUri: jsii.String("s3://" + *l.curated.BucketName() + "/" + curatedPrefix),
+		LocationUri: jsii.String("s3://" + *construct.BucketName(l.curated) + "/" + curatedPrefix),
 	}
 	l.database = awsglue.NewCfnDatabase(l, jsii.String("Database"), &awsglue.CfnDatabaseProps{
-		CatalogId: awscdk.Aws_ACCOUNT_ID(), DatabaseInput: input,
+		CatalogId: account(l), DatabaseInput: input,
 	})
 	if p.LakeFormation {
 		// Else every table would be open to whoever IAM lets see it
@@ -283,38 +241,14 @@ func (l *DataLake) addDatabase(p *DataLakeProps) {
 	}
 }
 
-func (l *DataLake) addWorkGroup(p *DataLakeProps) {
-	encryption := &awsathena.CfnWorkGroup_EncryptionConfigurationProperty{EncryptionOption: jsii.String("SSE_S3")}
-	if key := l.results.EncryptionKey(); key != nil {
-		encryption.EncryptionOption, encryption.KmsKey = jsii.String("SSE_KMS"), key.KeyArn()
-	}
-	l.workGroupName = *awscdk.Names_UniqueResourceName(l, &awscdk.UniqueResourceNameOptions{MaxLength: jsii.Number(128)})
-	l.workGroup = awsathena.NewCfnWorkGroup(l, jsii.String("WorkGroup"), &awsathena.CfnWorkGroupProps{
-		Name:                  &l.workGroupName,
-		Description:           jsii.String("Queries of a data lake, each limited in what it may read."),
-		RecursiveDeleteOption: jsii.Bool(true), // or the history of queries keeps the stack from being destroyed
-		WorkGroupConfiguration: &awsathena.CfnWorkGroup_WorkGroupConfigurationProperty{
-			BytesScannedCutoffPerQuery:      jsii.Number(construct.Or(p.ScanLimit, 100_000) * 1_000_000),
-			EnforceWorkGroupConfiguration:   jsii.Bool(true),
-			EngineVersion:                   &awsathena.CfnWorkGroup_EngineVersionProperty{SelectedEngineVersion: jsii.String("Athena engine version 3")},
-			PublishCloudWatchMetricsEnabled: jsii.Bool(true),
-			ResultConfiguration: &awsathena.CfnWorkGroup_ResultConfigurationProperty{
-				OutputLocation:          jsii.String("s3://" + *l.results.BucketName() + "/" + resultsPrefix),
-				EncryptionConfiguration: encryption,
-			},
-		},
-	})
-}
-
 // register hands the curated files to Lake Formation, with a role of its own:
 // its service-linked role cannot be limited to these files.
 func (l *DataLake) register() {
-	statements := l.fileStatements(curatedPrefix, writeFiles)
-	role := defaults.ServiceRole(l, "LakeFormationRole", "lakeformation.amazonaws.com", statements...)
+	role := defaults.ServiceRole(l, "LakeFormationRole", "lakeformation.amazonaws.com", l.toUseFiles(writeFiles, curatedPrefix)...)
 	l.location = awslakeformation.NewCfnResource(l, jsii.String("Location"), &awslakeformation.CfnResourceProps{
-		ResourceArn:          jsii.String(*l.curated.BucketArn() + "/" + strings.TrimSuffix(curatedPrefix, "/")),
+		ResourceArn:          jsii.String(*construct.BucketArn(l.curated) + "/" + strings.TrimSuffix(curatedPrefix, "/")),
 		UseServiceLinkedRole: jsii.Bool(false),
-		RoleArn:              role.RoleArn(),
+		RoleArn:              construct.RoleArn(role),
 	})
 }
 
@@ -350,3 +284,7 @@ func (l *DataLake) Location() awslakeformation.CfnResource { return l.location }
 func (l *DataLake) Tables() []*Table { return l.tables }
 
 var identifier = regexp.MustCompile(`^[a-z][a-z0-9_]{0,127}$`)
+
+// account returns the account that the stack is in, which is the id of its
+// catalog.
+func account(scope constructs.Construct) *string { return defaults.Text(scope, "${AWS::AccountId}") }

@@ -83,12 +83,12 @@ func TestDataLakeEverything(t *testing.T) {
 func TestDataLakeIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	lake := orchestration.NewDataLake(stack, "Lake", nil)
-	isConstruct(t, stack, lake)
+	cdktest.IsConstruct(t, lake)
 }
 
 func TestTableIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
-	isConstruct(t, stack, carts(orchestration.NewDataLake(stack, "Lake", nil)))
+	cdktest.IsConstruct(t, carts(orchestration.NewDataLake(stack, "Lake", nil)))
 }
 
 // Every bucket is private, takes TLS only and logs its accesses, but for the
@@ -148,7 +148,7 @@ func TestDataLakeGrantsReachNoFurther(t *testing.T) {
 					resources = []any{s["Resource"]}
 				}
 				for _, resource := range resources {
-					arn := deployed(resource)
+					arn := cdktest.Deployed(t, resource)
 					if arn == "*" {
 						t.Errorf("%v on everything", s["Action"])
 					}
@@ -198,8 +198,8 @@ func TestLakeFormationAloneOpensFiles(t *testing.T) {
 		s := statement.(map[string]any)
 		resources, _ := s["Resource"].([]any)
 		for _, resource := range append(resources, s["Resource"]) {
-			if _, list := resource.([]any); !list && strings.Contains(deployed(resource), "LakeCurated") {
-				t.Errorf("IAM allows %v on %s", s["Action"], deployed(resource))
+			if _, list := resource.([]any); !list && strings.Contains(cdktest.Deployed(t, resource), "LakeCurated") {
+				t.Errorf("IAM allows %v on %s", s["Action"], cdktest.Deployed(t, resource))
 			}
 		}
 	}

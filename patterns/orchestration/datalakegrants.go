@@ -2,82 +2,83 @@ package orchestration
 
 import (
 	"fmt"
+	"slices"
 
-	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslakeformation"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
+	"github.com/serverless-go/cdk/internal/athena"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 )
 
 // GrantIngest lets the grantee put data into the raw zone, and read nothing.
 func (l *DataLake) GrantIngest(grantee awsiam.IGrantable) awsiam.Grant {
-	grant := defaults.Actions{"s3:AbortMultipartUpload", "s3:PutObject"}.Grant(grantee, l.raw.ArnForObjects(jsii.String(rawPrefix+"*")))
-	return l.grantKey(grant, grantee, l.raw)
+	return defaults.Grant(grantee, append([]defaults.Statement{
+		defaults.Actions{"s3:AbortMultipartUpload", "s3:PutObject"}.To(construct.Objects(l.raw, rawPrefix+"*")),
+	}, toUseKey(l.raw)...)...)
 }
 
 // GrantReadRaw lets the grantee list and read the raw zone, former versions of
 // its objects included.
 func (l *DataLake) GrantReadRaw(grantee awsiam.IGrantable) awsiam.Grant {
-	grant := defaults.Actions{"s3:GetObject", "s3:GetObjectVersion"}.Grant(grantee, l.raw.ArnForObjects(jsii.String(rawPrefix+"*"))).
-		Combine(defaults.Actions{"s3:GetBucketLocation"}.Grant(grantee, l.raw.BucketArn())).
-		Combine(defaults.Actions{"s3:ListBucket"}.GrantIf(below(rawPrefix), grantee, l.raw.BucketArn()))
-	return l.grantKey(grant, grantee, l.raw)
+	return defaults.Grant(grantee, l.toReadRaw()...)
+}
+
+func (l *DataLake) toReadRaw() []defaults.Statement {
+	return append([]defaults.Statement{
+		defaults.Actions{"s3:GetObject", "s3:GetObjectVersion"}.To(construct.Objects(l.raw, rawPrefix+"*")),
+		defaults.Actions{"s3:GetBucketLocation"}.To(construct.BucketArn(l.raw)),
+		defaults.Actions{"s3:ListBucket"}.To(construct.BucketArn(l.raw)).If(defaults.ListBelow(rawPrefix)),
+	}, toUseKey(l.raw)...)
 }
 
 // GrantReadTables lets the grantee read the tables, all of the lake's if none
 // is named. Under Lake Formation the grantee must be a role, or have one.
 func (l *DataLake) GrantReadTables(grantee awsiam.IGrantable, tables ...*Table) awsiam.Grant {
-	return l.grantTables(grantee, readTable, tables)
+	l.permitAll(grantee, readTable, tables)
+	return defaults.Grant(grantee, l.toUseTables(readTable, tables...)...)
 }
 
 // GrantWriteTables lets the grantee read the tables and change their rows, all
 // of the lake's if none is named. Under Lake Formation the grantee must be a
 // role, or have one.
 func (l *DataLake) GrantWriteTables(grantee awsiam.IGrantable, tables ...*Table) awsiam.Grant {
-	return l.grantTables(grantee, writeTable, tables)
+	l.permitAll(grantee, writeTable, tables)
+	return defaults.Grant(grantee, l.toUseTables(writeTable, tables...)...)
 }
 
 // GrantQuery lets the grantee query the tables in the lake's work group, and so
 // within its scan limit, all of the lake's if none is named. It may read the
 // results of all who query.
 func (l *DataLake) GrantQuery(grantee awsiam.IGrantable, tables ...*Table) awsiam.Grant {
-	workGroup := awscdk.Fn_Sub(jsii.String("arn:${AWS::Partition}:athena:${AWS::Region}:${AWS::AccountId}:workgroup/"+l.workGroupName), nil)
-	// Athena asks for the database "default" with every query
-	// (https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html).
-	fallback := awscdk.Fn_Sub(jsii.String("arn:${AWS::Partition}:glue:${AWS::Region}:${AWS::AccountId}:database/default"), nil)
-	grant := l.GrantReadTables(grantee, tables...).
-		Combine(defaults.Actions{"athena:BatchGetQueryExecution", "athena:GetQueryExecution", "athena:GetQueryResults",
-			"athena:GetQueryResultsStream", "athena:GetWorkGroup", "athena:ListQueryExecutions", "athena:StartQueryExecution",
-			"athena:StopQueryExecution"}.Grant(grantee, workGroup)).
-		Combine(defaults.Actions{"glue:GetDatabase"}.Grant(grantee, fallback)).
-		Combine(defaults.Actions{"s3:GetBucketLocation"}.Grant(grantee, l.results.BucketArn())).
-		Combine(defaults.Actions{"s3:ListBucket"}.GrantIf(below(resultsPrefix), grantee, l.results.BucketArn())).
-		Combine(defaults.Actions{"s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"}.
-			Grant(grantee, l.results.ArnForObjects(jsii.String(resultsPrefix+"*"))))
-	return l.grantKey(grant, grantee, l.results)
+	l.permitAll(grantee, readTable, tables)
+	return defaults.Grant(grantee, l.toQuery(tables...)...)
 }
 
-func below(prefix string) map[string]any {
-	return map[string]any{"StringLike": map[string]any{"s3:prefix": prefix + "*"}}
+// toQuery returns what a principal needs to query the tables, what Lake
+// Formation permits aside: see permitAll.
+func (l *DataLake) toQuery(tables ...*Table) []defaults.Statement {
+	return slices.Concat(l.toUseTables(readTable, tables...), athena.ToUseResults(l.results, resultsPrefix), []defaults.Statement{
+		athena.ToQuery(l, l.workGroupName),
+		defaults.Actions{"glue:GetDatabase"}.To(athena.DefaultDatabase(l)),
+		defaults.Actions{"s3:GetBucketLocation"}.To(construct.BucketArn(l.results)),
+	}, toUseKey(l.results))
 }
 
-// grantKey adds the use of the bucket's key, if it has one, through S3.
-func (l *DataLake) grantKey(grant awsiam.Grant, grantee awsiam.IGrantable, bucket awss3.IBucket) awsiam.Grant {
-	key := bucket.EncryptionKey()
-	if key == nil {
-		return grant
-	}
-	return grant.Combine(defaults.Actions{"kms:Decrypt", "kms:GenerateDataKey"}.GrantIf(onlyThroughS3(), grantee, key.KeyArn()))
+// toUseKey returns what a principal needs to use the bucket's key, if it has
+// one, through S3.
+func toUseKey(bucket awss3.IBucket) []defaults.Statement {
+	return throughS3(bucket, "kms:Decrypt", "kms:GenerateDataKey")
 }
 
 // tableAccess is what a principal does with a table, as Glue, S3 and Lake
 // Formation name it.
 type tableAccess struct {
 	catalog defaults.Actions
-	files   fileAccess
+	files   defaults.Actions
 	lake    []string
 }
 
@@ -97,14 +98,14 @@ var (
 // dataAccess is how principals ask Lake Formation for the files of a table. AWS
 // knows no resource for it: what it gives out depends on Lake Formation's own
 // grants (https://docs.aws.amazon.com/lake-formation/latest/dg/access-control-underlying-data.html).
-func dataAccess() defaults.Actions { return defaults.Actions{"lakeformation:GetDataAccess"} }
+var dataAccess = defaults.Actions{"lakeformation:GetDataAccess"}
 
-func (l *DataLake) grantTables(grantee awsiam.IGrantable, access tableAccess, tables []*Table) awsiam.Grant {
-	grant := access.catalog.Grant(grantee, l.catalogARNs(tables...)...)
+// toUseTables returns what a principal needs to use the tables, what Lake
+// Formation permits aside: see permitAll.
+func (l *DataLake) toUseTables(access tableAccess, tables ...*Table) []defaults.Statement {
+	catalog := []defaults.Statement{access.catalog.To(l.catalogARNs(tables...)...)}
 	if l.location != nil {
-		grant = grant.Combine(dataAccess().Grant(grantee, jsii.String("*")))
-		l.permitAll(grantee, access, tables)
-		return grant
+		return append(catalog, dataAccess.To(jsii.String("*")))
 	}
 	prefixes := []string{curatedPrefix}
 	if len(tables) > 0 {
@@ -113,21 +114,15 @@ func (l *DataLake) grantTables(grantee awsiam.IGrantable, access tableAccess, ta
 			prefixes = append(prefixes, t.prefix())
 		}
 	}
-	var objects []*string
-	var listed []string
-	for _, prefix := range prefixes {
-		objects = append(objects, l.curated.ArnForObjects(jsii.String(prefix+"*")))
-		listed = append(listed, prefix+"*")
-	}
-	grant = grant.Combine(defaults.Actions(access.files).Grant(grantee, objects...)).
-		Combine(defaults.Actions{"s3:GetBucketLocation"}.Grant(grantee, l.curated.BucketArn())).
-		Combine(defaults.Actions{"s3:ListBucket"}.GrantIf(map[string]any{"StringLike": map[string]any{"s3:prefix": listed}},
-			grantee, l.curated.BucketArn()))
-	return l.grantKey(grant, grantee, l.curated)
+	return append(catalog, l.toUseFiles(access.files, prefixes...)...)
 }
 
-// permitAll makes Lake Formation's grants, next to the role that they are for.
+// permitAll makes Lake Formation's grants, if it decides, next to the role that
+// they are for.
 func (l *DataLake) permitAll(grantee awsiam.IGrantable, access tableAccess, tables []*Table) {
+	if l.location == nil {
+		return
+	}
 	scope, ok := grantee.(constructs.Construct)
 	if !ok {
 		scope = l
@@ -163,7 +158,7 @@ func principalARN(grantee awsiam.IGrantable) *string {
 // permit makes a grant of Lake Formation on the table, nil for all tables.
 func (l *DataLake) permit(scope constructs.Construct, id string, principal *string, t *Table, access tableAccess) {
 	table := &awslakeformation.CfnPrincipalPermissions_TableResourceProperty{
-		CatalogId: awscdk.Aws_ACCOUNT_ID(), DatabaseName: &l.databaseName,
+		CatalogId: account(l), DatabaseName: &l.databaseName,
 	}
 	if t != nil {
 		table.Name = &t.name
@@ -177,8 +172,8 @@ func (l *DataLake) permit(scope constructs.Construct, id string, principal *stri
 		PermissionsWithGrantOption: &[]*string{},
 	})
 	if t != nil {
-		made.Node().AddDependency(t.table)
+		made.AddResourceDependency(t.table, nil)
 	} else {
-		made.Node().AddDependency(l.database)
+		made.AddResourceDependency(l.database, nil)
 	}
 }

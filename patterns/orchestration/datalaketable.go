@@ -9,11 +9,10 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsglue"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -58,6 +57,7 @@ type Column struct {
 
 // Partition splits a table's files by a column.
 type Partition struct {
+	// Column is the name of a column of the table. Required.
 	Column string
 	// Transform is Iceberg's: "identity", "year", "month", "day", "hour",
 	// "bucket[16]", "truncate[4]".
@@ -93,8 +93,8 @@ func (l *DataLake) AddTable(id string, p *TableProps) *Table {
 	t := &Table{lake: l, name: p.Name}
 	construct.Init(t, l, id)
 	t.table = awsglue.NewCfnTable(t, jsii.String("Table"), &awsglue.CfnTableProps{
-		CatalogId:    awscdk.Aws_ACCOUNT_ID(),
-		DatabaseName: l.database.Ref(),
+		CatalogId:    account(l),
+		DatabaseName: construct.Ref(l.database),
 		Name:         &p.Name,
 		OpenTableFormatInput: &awsglue.CfnTable_OpenTableFormatInputProperty{
 			IcebergInput: &awsglue.CfnTable_IcebergInputProperty{
@@ -106,7 +106,7 @@ func (l *DataLake) AddTable(id string, p *TableProps) *Table {
 	})
 	t.table.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
 	if l.location != nil {
-		t.table.Node().AddDependency(l.location)
+		t.table.AddResourceDependency(l.location, nil)
 	}
 	if !p.WithoutMaintenance {
 		t.maintain(p)
@@ -184,28 +184,26 @@ func (p *TableProps) iceberg(location string) *awsglue.CfnTable_IcebergTableInpu
 // needs, with a role that reaches this table and nothing else
 // (https://docs.aws.amazon.com/glue/latest/dg/optimization-prerequisites.html).
 func (t *Table) maintain(p *TableProps) {
-	logs := func(suffix string) *string {
-		return awscdk.Fn_Sub(jsii.String("arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws-glue/iceberg-"+suffix), nil)
-	}
-	statements := append(t.lake.fileStatements(t.prefix(), writeFiles),
-		defaults.Actions{"glue:GetTable", "glue:UpdateTable"}.On(t.lake.catalogARNs(t)...),
-		defaults.Actions{"logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"}.On(
+	logs := func(suffix string) *string { return localARN(t, "logs", "log-group:/aws-glue/iceberg-"+suffix) }
+	statements := append(t.lake.toUseFiles(writeFiles, t.prefix()),
+		defaults.Actions{"glue:GetTable", "glue:UpdateTable"}.To(t.lake.catalogARNs(t)...),
+		defaults.Actions{"logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"}.To(
 			logs("compaction/logs:*"), logs("retention/logs:*"), logs("orphan-file-deletion/logs:*")))
 	if t.lake.location != nil {
-		statements = append(statements, dataAccess().On(jsii.String("*")))
+		statements = append(statements, dataAccess.To(jsii.String("*")))
 	}
 	role := defaults.ServiceRole(t, "MaintenanceRole", "glue.amazonaws.com", statements...)
 	if t.lake.location != nil {
-		t.lake.permit(t, "MaintenancePermission", role.RoleArn(), t, writeTable)
+		t.lake.permit(t, "MaintenancePermission", construct.RoleArn(role), t, writeTable)
 	}
 	days := construct.Or(p.SnapshotRetention, 30*day).Hours() / 24
 	add := func(id, kind string, configuration *awsglue.CfnTableOptimizer_TableOptimizerConfigurationProperty) {
-		configuration.Enabled, configuration.RoleArn = jsii.Bool(true), role.RoleArn()
+		configuration.Enabled, configuration.RoleArn = jsii.Bool(true), construct.RoleArn(role)
 		made := awsglue.NewCfnTableOptimizer(t, &id, &awsglue.CfnTableOptimizerProps{
-			CatalogId: awscdk.Aws_ACCOUNT_ID(), DatabaseName: &t.lake.databaseName, TableName: &t.name,
+			CatalogId: account(t), DatabaseName: &t.lake.databaseName, TableName: &t.name,
 			Type: &kind, TableOptimizerConfiguration: configuration,
 		})
-		made.Node().AddDependency(t.table)
+		made.AddResourceDependency(t.table, nil)
 		t.optimizers = append(t.optimizers, made)
 	}
 	add("Compaction", "compaction", &awsglue.CfnTableOptimizer_TableOptimizerConfigurationProperty{})
@@ -238,7 +236,7 @@ func (t *Table) Lake() *DataLake { return t.lake }
 
 // Location returns where the table's files are, without a slash at the end.
 func (t *Table) Location() string {
-	return "s3://" + *t.lake.curated.BucketName() + "/" + curatedPrefix + t.name
+	return "s3://" + *construct.BucketName(t.lake.curated) + "/" + curatedPrefix + t.name
 }
 
 // SQL returns the table's name in a query, with its database, both quoted.
@@ -252,40 +250,27 @@ func (t *Table) CfnTable() awsglue.CfnTable { return t.table }
 // Optimizers returns what maintains the table.
 func (t *Table) Optimizers() []awsglue.CfnTableOptimizer { return t.optimizers }
 
-// fileAccess is what a principal does with files in S3.
-type fileAccess []string
-
+// What a principal does with files in S3.
 var (
-	readFiles  = fileAccess{"s3:GetObject"}
-	writeFiles = fileAccess{"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"}
+	readFiles  = defaults.Actions{"s3:GetObject"}
+	writeFiles = defaults.Actions{"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"}
 )
 
-// fileStatements returns what a role needs to list and use the curated files
-// below the prefix.
-func (l *DataLake) fileStatements(prefix string, access fileAccess) []awsiam.PolicyStatement {
-	statements := []awsiam.PolicyStatement{
-		defaults.Actions(access).On(l.curated.ArnForObjects(jsii.String(prefix + "*"))),
-		defaults.Actions{"s3:GetBucketLocation"}.On(l.curated.BucketArn()),
-		awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-			Actions:    jsii.Strings("s3:ListBucket"),
-			Resources:  &[]*string{l.curated.BucketArn()},
-			Conditions: &map[string]any{"StringLike": map[string]any{"s3:prefix": prefix + "*"}},
-		}),
+// toUseFiles returns what a principal needs to list and use the curated files
+// below the prefixes.
+func (l *DataLake) toUseFiles(access defaults.Actions, prefixes ...string) []defaults.Statement {
+	var objects []*string
+	var listed []string
+	for _, prefix := range prefixes {
+		objects = append(objects, construct.Objects(l.curated, prefix+"*"))
+		listed = append(listed, prefix+"*")
 	}
-	if key := l.curated.EncryptionKey(); key != nil {
-		viaS3 := onlyThroughS3()
-		statements = append(statements, awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-			Actions: jsii.Strings("kms:Decrypt", "kms:GenerateDataKey"), Resources: &[]*string{key.KeyArn()}, Conditions: &viaS3,
-		}))
-	}
-	return statements
-}
-
-// onlyThroughS3 is the condition that a key is used through S3 of this region.
-func onlyThroughS3() map[string]any {
-	return map[string]any{"StringEquals": map[string]any{
-		"kms:ViaService": awscdk.Fn_Sub(jsii.String("s3.${AWS::Region}.amazonaws.com"), nil),
-	}}
+	return append([]defaults.Statement{
+		access.To(objects...),
+		defaults.Actions{"s3:GetBucketLocation"}.To(construct.BucketArn(l.curated)),
+		defaults.Actions{"s3:ListBucket"}.To(construct.BucketArn(l.curated)).
+			If(map[string]any{"StringLike": map[string]any{"s3:prefix": listed}}),
+	}, toUseKey(l.curated)...)
 }
 
 // catalogARNs returns the ARNs that Glue checks for an action on the tables:
@@ -293,9 +278,7 @@ func onlyThroughS3() map[string]any {
 // (https://docs.aws.amazon.com/glue/latest/dg/glue-specifying-resource-arns.html).
 // No tables are all of the lake's.
 func (l *DataLake) catalogARNs(tables ...*Table) []*string {
-	arn := func(resource string) *string {
-		return awscdk.Fn_Sub(jsii.String("arn:${AWS::Partition}:glue:${AWS::Region}:${AWS::AccountId}:"+resource), nil)
-	}
+	arn := func(resource string) *string { return localARN(l, "glue", resource) }
 	arns := []*string{arn("catalog"), arn("database/" + l.databaseName)}
 	if len(tables) == 0 {
 		return append(arns, arn("table/"+l.databaseName+"/*"))

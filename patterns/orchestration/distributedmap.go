@@ -5,15 +5,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/constructs-go/constructs/v10"
-	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/function"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/orchestration/saga"
 	"github.com/serverless-go/cdk/patterns/props"
 )
@@ -43,7 +40,8 @@ type Items struct {
 	// Key is the object's key, or a JSONata expression, such as
 	// "{% $states.input.key %}". Set Key or Prefix, not both.
 	Key string
-	// Prefix is what the objects' keys start with, or a JSONata expression.
+	// Prefix is what the objects' keys start with, or a JSONata expression. Set
+	// Key or Prefix, not both.
 	Prefix string
 	// Within is what all keys that are read start with. The permissions to
 	// read end there. Required where Key or Prefix is an expression, and for
@@ -95,10 +93,12 @@ type DistributedMap struct {
 	//
 	// Default: as that of a saga's action.
 	Retry Retry
-	// Processor are the states that each child runs, with their StartAt: a
-	// part of a definition, in JSONata.
+	// Processor are the states that each child runs, with their StartAt: a part of
+	// a definition, in JSONata. Set Function or Processor, not both.
 	Processor map[string]any
 	// ProcessorAllow is what the states of Processor need.
+	//
+	// Default: nothing.
 	ProcessorAllow []awsiam.PolicyStatement
 	// Selector is what becomes of an item before a child gets it, in JSONata.
 	//
@@ -167,7 +167,7 @@ func (m *DistributedMap) check(c *props.Check) {
 var delimiters = regexp.MustCompile(`^(|COMMA|PIPE|SEMICOLON|SPACE|TAB)$`)
 
 func (i *Items) check(c *props.Check) {
-	c.Require(i.Bucket != nil, "Bucket", props.Words("missing"), "the bucket of the items", "")
+	c.Require(i.Bucket != nil, "Bucket", props.Unset, "the bucket of the items", "")
 	c.Require((i.Key != "") != (i.Prefix != "") || i.Key == "" && i.Format == "", "Key and Prefix", props.Words("both or none"),
 		"one of them; none for all objects of the bucket", "")
 	switch i.Format {
@@ -194,7 +194,7 @@ func isExpression(s string) bool { return strings.HasPrefix(s, "{%") }
 func (m *DistributedMap) State(scope constructs.Construct) map[string]any {
 	var c props.Check
 	m.check(&c)
-	c.Require(m.Results != nil, "Results", props.Words("missing"), "the bucket of the results", "")
+	c.Require(m.Results != nil, "Results", props.Unset, "the bucket of the results", "")
 	c.Panic(scope, m.Label)
 	processor := map[string]any{}
 	for k, v := range m.Processor {
@@ -205,7 +205,7 @@ func (m *DistributedMap) State(scope constructs.Construct) map[string]any {
 			"Type":     "Task",
 			"Resource": "arn:aws:states:::lambda:invoke",
 			"Arguments": map[string]any{
-				"FunctionName": m.Function.Target().FunctionArn(),
+				"FunctionName": construct.FunctionArn(m.Function.Target()),
 				"Payload":      "{% $states.input %}",
 			},
 			"Output": "{% $states.result.Payload %}",
@@ -230,7 +230,7 @@ func (m *DistributedMap) State(scope constructs.Construct) map[string]any {
 		"MaxConcurrency": construct.Or(m.Concurrency, 100),
 		"ResultWriter": map[string]any{
 			"Resource":  "arn:aws:states:::s3:putObject",
-			"Arguments": map[string]any{"Bucket": m.Results.BucketName(), "Prefix": m.resultPrefix()},
+			"Arguments": map[string]any{"Bucket": construct.BucketName(m.Results), "Prefix": m.resultPrefix()},
 		},
 	}
 	if m.Selector != nil {
@@ -259,7 +259,7 @@ func (m *DistributedMap) resultPrefix() string {
 }
 
 func (i *Items) reader() map[string]any {
-	config, arguments := map[string]any{}, map[string]any{"Bucket": i.Bucket.BucketName()}
+	config, arguments := map[string]any{}, map[string]any{"Bucket": construct.BucketName(i.Bucket)}
 	if i.Format != "" {
 		config["InputType"] = string(i.Format)
 	}
@@ -300,32 +300,37 @@ func (i *Items) reader() map[string]any {
 // Allow returns what the state needs: to read the items and no others, to write
 // the results, and what the function or the processor needs.
 func (m *DistributedMap) Allow() []awsiam.PolicyStatement {
+	var allow []awsiam.PolicyStatement
+	for _, s := range m.allow() {
+		allow = append(allow, awsiam.PolicyStatement_FromJson(s))
+	}
+	return append(allow, m.ProcessorAllow...)
+}
+
+// allow returns the same, ProcessorAllow aside.
+func (m *DistributedMap) allow() []defaults.Statement {
 	allow := m.Items.allow()
 	// The result writer needs more than PutObject: it exports large results in
 	// parts and reads them back for the manifest
 	// (https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html).
 	allow = append(allow, defaults.Actions{"s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"}.
-		On(m.Results.ArnForObjects(jsii.String(m.resultPrefix()+"/*"))))
-	allow = append(allow, throughS3(m.Results.EncryptionKey(), "kms:Decrypt", "kms:GenerateDataKey")...)
+		To(construct.Objects(m.Results, m.resultPrefix()+"/*")))
+	allow = append(allow, throughS3(m.Results, "kms:Decrypt", "kms:GenerateDataKey")...)
 	if m.Function != nil {
-		allow = append(allow, defaults.Actions{"lambda:InvokeFunction"}.On(m.Function.Target().FunctionArn()))
+		allow = append(allow, defaults.Actions{"lambda:InvokeFunction"}.To(construct.FunctionArn(m.Function.Target())))
 	}
-	return append(allow, m.ProcessorAllow...)
+	return allow
 }
 
-func (i *Items) allow() []awsiam.PolicyStatement {
+func (i *Items) allow() []defaults.Statement {
 	within := i.Within
 	listed := i.Key == ""
 	if within == "" {
 		within = i.Key + i.Prefix
 	}
-	var allow []awsiam.PolicyStatement
+	var allow []defaults.Statement
 	if listed {
-		allow = append(allow, awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-			Actions:    jsii.Strings("s3:ListBucket"),
-			Resources:  &[]*string{i.Bucket.BucketArn()},
-			Conditions: &map[string]any{"StringLike": map[string]any{"s3:prefix": within + "*"}},
-		}))
+		allow = append(allow, defaults.Actions{"s3:ListBucket"}.To(construct.BucketArn(i.Bucket)).If(defaults.ListBelow(within)))
 		if i.Format == "" {
 			return allow // the names suffice; a function that reads the objects is granted that itself
 		}
@@ -334,20 +339,15 @@ func (i *Items) allow() []awsiam.PolicyStatement {
 	if listed || i.Within != "" {
 		objects += "*"
 	}
-	allow = append(allow, defaults.Actions{"s3:GetObject"}.On(i.Bucket.ArnForObjects(&objects)))
-	return append(allow, throughS3(i.Bucket.EncryptionKey(), "kms:Decrypt")...)
+	allow = append(allow, defaults.Actions{"s3:GetObject"}.To(construct.Objects(i.Bucket, objects)))
+	return append(allow, throughS3(i.Bucket, "kms:Decrypt")...)
 }
 
-// throughS3 allows the use of a bucket's key by S3 only.
-func throughS3(key awskms.IKey, actions ...string) []awsiam.PolicyStatement {
+// throughS3 allows the use of the bucket's key, if it has one, by S3 only.
+func throughS3(bucket awss3.IBucket, actions ...string) []defaults.Statement {
+	key := construct.EncryptionKey(bucket)
 	if key == nil {
 		return nil
 	}
-	return []awsiam.PolicyStatement{awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Actions:   jsii.Strings(actions...),
-		Resources: &[]*string{key.KeyArn()},
-		Conditions: &map[string]any{"StringEquals": map[string]any{
-			"kms:ViaService": awscdk.Fn_Sub(jsii.String("s3.${AWS::Region}.${AWS::URLSuffix}"), nil),
-		}},
-	})}
+	return []defaults.Statement{defaults.Actions(actions).To(construct.KeyArn(key)).If(defaults.Through("s3"))}
 }

@@ -3,11 +3,12 @@ package orchestration
 import (
 	"fmt"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/constructs-go/constructs/v10"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -59,7 +60,8 @@ func NewFanOut(scope constructs.Construct, id string, p *FanOutProps) *FanOut {
 		state["Output"] = map[string]any{m.Label: "{% $states.result %}"}
 		state["End"] = true
 		branches = append(branches, map[string]any{"StartAt": m.Label, "States": map[string]any{m.Label: state}})
-		workflow.Allow = append(workflow.Allow, m.Allow()...)
+		workflow.allow = append(workflow.allow, m.allow()...)
+		workflow.Allow = append(workflow.Allow, m.ProcessorAllow...)
 	}
 	workflow.Definition = map[string]any{
 		"Comment": "Works on the items in S3, side by side.",
@@ -103,6 +105,9 @@ func (f *FanOut) bucket(p *FanOutProps) awss3.IBucket {
 
 // Workflow returns the workflow.
 func (f *FanOut) Workflow() *Workflow { return f.workflow }
+
+// Alarms returns the alarms that were made, which are the workflow's.
+func (f *FanOut) Alarms() []awscloudwatch.CfnAlarm { return f.workflow.Alarms() }
 
 // Results returns the new bucket of the results, nil if every map has its own.
 func (f *FanOut) Results() awss3.IBucket { return f.results }

@@ -21,73 +21,17 @@ import (
 	"github.com/serverless-go/cdk/test/iam"
 )
 
-// role returns the policies of the role with which a state machine runs, filled
-// in as [deployed] has it. The prefix is of its logical id.
-func role(t testing.TB, template cdktest.Template, prefix string) []*iam.Policy {
-	t.Helper()
-	var documents []any
-	for _, r := range template.Resources("AWS::IAM::Role") {
-		if strings.HasPrefix(r.ID, prefix) {
-			policies, _ := r.Properties["Policies"].([]any)
-			for _, p := range policies {
-				documents = append(documents, p.(map[string]any)["PolicyDocument"])
-			}
-		}
-	}
-	for _, p := range template.Resources("AWS::IAM::Policy") {
-		if strings.HasPrefix(p.ID, prefix) {
-			documents = append(documents, p.Properties["PolicyDocument"])
-		}
-	}
-	var all []*iam.Policy
-	for _, d := range documents {
-		b, err := json.Marshal(filled(d))
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := iam.Parse(b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, p)
-	}
-	return all
-}
-
-// filled returns the value with its intrinsic functions filled in.
-func filled(v any) any {
-	switch v := v.(type) {
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = filled(e)
-		}
-		return out
-	case map[string]any:
-		for _, f := range []string{"Ref", "Fn::GetAtt", "Fn::Join", "Fn::Sub"} {
-			if _, ok := v[f]; ok {
-				return deployed(v)
-			}
-		}
-		out := map[string]any{}
-		for k, e := range v {
-			out[k] = filled(e)
-		}
-		return out
-	}
-	return v
-}
-
 // guarded is S3 behind the permissions of a state machine's role: what the role
 // may not do fails, as it would at AWS.
 type guarded struct {
 	asl.Objects
+	t        testing.TB
 	policies []*iam.Policy
 	sizes    bool // the interpreter reads listed objects only to learn their sizes, which S3 lists
 }
 
 func (g *guarded) ask(action, bucket, key string, context iam.Context) error {
-	arn := reference(bucket + ".Arn")
+	arn := "arn:aws:s3:::" + strings.ToLower(bucket)
 	if key != "" {
 		arn += "/" + key
 	}
@@ -142,7 +86,7 @@ func fan(t *testing.T, objects map[string]string, maps func(stack awscdk.Stack, 
 
 func deploy(t *testing.T, template cdktest.Template, objects map[string]string) *fanned {
 	t.Helper()
-	f := &fanned{t: t, machine: machine(t, template, "Fan"), store: &guarded{Objects: asl.Objects{}, policies: role(t, template, "Fan")}, fail: map[string]bool{}}
+	f := &fanned{t: t, machine: machine(t, template, "Fan"), store: &guarded{Objects: asl.Objects{}, t: t, policies: iam.NewSynthesized(t, template, "123456789012", "eu-west-1").Role("Fan").Policies}, fail: map[string]bool{}}
 	for _, bucket := range template.Resources("AWS::S3::Bucket") {
 		if strings.HasPrefix(bucket.ID, "Lake") {
 			for key, content := range objects {
@@ -440,15 +384,13 @@ func TestDistributedMapNested(t *testing.T) {
 	}
 	name := template.One(t, "AWS::StepFunctions::StateMachine", nil).ID
 	for action, resources := range map[string]map[string]bool{
-		"states:StartExecution":    {name: true},
+		"states:StartExecution":    {"stateMachine:" + name: true, "stateMachine:Other": false},
 		"states:DescribeExecution": {"execution:" + name + ".Name/Deep:1": true, "execution:" + name + ".Name:1": true, "execution:Other:1": false},
 		"states:StopExecution":     {"execution:" + name + ".Name/Deep:1": true},
 		"states:RedriveExecution":  {"execution:" + name + ".Name/Deep:1": true, "execution:" + name + ".Name/Other:1": false, "execution:" + name + ".Name:1": false},
 	} {
 		for resource, want := range resources {
-			if strings.HasPrefix(resource, "execution:") {
-				resource = "arn:aws:states:eu-west-1:123456789012:" + resource
-			}
+			resource = "arn:aws:states:eu-west-1:123456789012:" + resource
 			got := iam.Evaluate(iam.Request{Principal: iam.Principal{ARN: "arn:aws:iam::123456789012:role/workflow"}, Action: action, Resource: resource},
 				iam.Policies{Identity: f.store.policies})
 			if got.Allowed != want {
@@ -524,7 +466,7 @@ func TestFanOutEverything(t *testing.T) {
 
 func TestFanOutIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
-	isConstruct(t, stack, orchestration.NewFanOut(stack, "Fan", everything(stack)))
+	cdktest.IsConstruct(t, orchestration.NewFanOut(stack, "Fan", everything(stack)))
 }
 
 func TestFanOutRejectsWrongProps(t *testing.T) {
@@ -535,7 +477,7 @@ func TestFanOutRejectsWrongProps(t *testing.T) {
 		"nothing":  {func(p *orchestration.FanOutProps) { p.Maps = nil }, []string{"Test/Fan", "Maps is empty"}},
 		"twice":    {func(p *orchestration.FanOutProps) { p.Maps = append(p.Maps, p.Maps[0]) }, []string{"Maps[1].Label", "no other map"}},
 		"label":    {func(p *orchestration.FanOutProps) { p.Maps[0].Label = "a b" }, []string{`Maps[0].Label is "a b"`}},
-		"bucket":   {func(p *orchestration.FanOutProps) { p.Maps[0].Items = orchestration.Items{} }, []string{"Maps[0].Items.Bucket is missing"}},
+		"bucket":   {func(p *orchestration.FanOutProps) { p.Maps[0].Items = orchestration.Items{} }, []string{"Maps[0].Items.Bucket is not set"}},
 		"format":   {func(p *orchestration.FanOutProps) { p.Maps[0].Items.Format = "XML" }, []string{`Format is "XML"`}},
 		"both":     {func(p *orchestration.FanOutProps) { p.Maps[0].Items.Prefix = "x" }, []string{"Items.Key and Prefix is both or none"}},
 		"unformed": {func(p *orchestration.FanOutProps) { p.Maps[0].Items.Format = "" }, []string{"Items.Format", "the object's format"}},
@@ -562,7 +504,7 @@ func TestFanOutRejectsWrongProps(t *testing.T) {
 		})
 	}
 	stack := cdktest.NewStack(t)
-	cdktest.Rejects(t, func() { (&orchestration.DistributedMap{Label: "Deep"}).State(stack) }, "Test/Deep", "Items.Bucket is missing", "Results is missing")
+	cdktest.Rejects(t, func() { (&orchestration.DistributedMap{Label: "Deep"}).State(stack) }, "Test/Deep", "Items.Bucket is not set", "Results is not set")
 	pass := fmt.Sprintf(`{"StartAt": "A", "States": {"A": %[1]s, "B": %[1]s}}`, `{"Type": "Map", "Label": "Same", "Items": [1], "End": true,
 		"ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, "StartAt": "X", "States": {"X": {"Type": "Pass", "End": true}}}}`)
 	var same map[string]any

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
@@ -16,9 +16,10 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
+	"github.com/serverless-go/cdk/internal/leastprivilege"
 	"github.com/serverless-go/cdk/patterns/function"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/orchestration/graph"
 	"github.com/serverless-go/cdk/patterns/props"
 )
@@ -26,14 +27,14 @@ import (
 // GraphLoadProps says which rows become which nodes and relationships, and in
 // which graph.
 type GraphLoadProps struct {
-	// Lake is where the rows come from. The workflow may query Tables of it,
-	// in its work group and so within its scan limit.
+	// Lake is where the rows come from. The workflow may query Tables of it, in
+	// its work group and so within its scan limit. Required.
 	Lake *DataLake
 	// Tables are those that the queries read.
 	//
 	// Default: all of the lake's.
 	Tables []*Table
-	// Nodes are loaded before Relationships. At least one is needed.
+	// Nodes are loaded before Relationships, at least one. Required.
 	Nodes []GraphNodes
 	// Relationships connect nodes.
 	//
@@ -93,7 +94,8 @@ type GraphLoadProps struct {
 	//
 	// Default: keys that AWS owns or manages.
 	EncryptionKey awskms.IKey
-	// Alarms tunes the workflow's alarms.
+	// Alarms tunes the workflow's alarms. Its Off and Topic are those of the
+	// function's alarms, too.
 	//
 	// Default: all are made and notify nobody.
 	Alarms WorkflowAlarms
@@ -101,13 +103,13 @@ type GraphLoadProps struct {
 
 // GraphNodes says what rows become nodes.
 type GraphNodes struct {
-	// Label of the nodes: letters, digits and "_".
+	// Label of the nodes: letters, digits and "_". Required.
 	Label string
-	// Query is a SELECT statement of Athena's.
+	// Query is a SELECT statement of Athena's. Required.
 	Query string
-	// ID is the column that tells the nodes of the label apart. The node's id
-	// in Neptune is the label, "/" and its value. Rows with the same one fail
-	// the verification.
+	// ID is the column that tells the nodes of the label apart. The node's id in
+	// Neptune is the label, "/" and its value. Rows with the same one fail the
+	// verification. Required.
 	ID string
 	// Properties are the types of the nodes' properties by name. The value is
 	// taken from the column of the same name in lower case, for Athena knows
@@ -119,11 +121,11 @@ type GraphNodes struct {
 
 // GraphRelationships says what rows become relationships.
 type GraphRelationships struct {
-	// Type of the relationships: letters, digits and "_".
+	// Type of the relationships: letters, digits and "_". Required.
 	Type string
-	// Query is a SELECT statement of Athena's.
+	// Query is a SELECT statement of Athena's. Required.
 	Query string
-	// From and To are the ends.
+	// From and To are the ends. Required.
 	From, To GraphEnd
 	// ID is the column that tells relationships of the type apart.
 	//
@@ -137,7 +139,9 @@ type GraphRelationships struct {
 
 // GraphEnd is the node of the label whose id is in the column.
 type GraphEnd struct {
-	Label  string
+	// Label is that of the nodes. Required.
+	Label string
+	// Column holds their ids. Required.
 	Column string
 }
 
@@ -146,6 +150,7 @@ type GraphEnd struct {
 // parameter $load, the load's id, which every node and relationship has as its
 // property "load" that the load wrote.
 type GraphCheck struct {
+	// Query is an openCypher query that returns one number. Required.
 	Query string
 	// AtLeast is the least that the number must be.
 	//
@@ -191,8 +196,8 @@ func NewGraphLoad(scope constructs.Construct, id string, p *GraphLoadProps) *Gra
 			EncryptionKey: p.EncryptionKey,
 			Versioned:     jsii.Bool(false), // all in it can be made again
 			LifecycleRules: &[]*awss3.LifecycleRule{{
-				Expiration:                          construct.Duration(construct.Or(p.Retention, 14*24*time.Hour)),
-				AbortIncompleteMultipartUploadAfter: construct.Duration(24 * time.Hour),
+				Expiration:                          construct.SharedDuration(g, construct.Or(p.Retention, 14*24*time.Hour)),
+				AbortIncompleteMultipartUploadAfter: construct.SharedDuration(g, 24*time.Hour),
 			}},
 		})
 	}
@@ -203,7 +208,7 @@ func NewGraphLoad(scope constructs.Construct, id string, p *GraphLoadProps) *Gra
 	if g.cluster != nil {
 		g.allowCluster()
 	} else {
-		g.allowAnalytics()
+		g.allowReading(g.analytics.importRole)
 	}
 	g.addWorkflow(p)
 	return g
@@ -256,7 +261,7 @@ func (p *GraphLoadProps) check(scope constructs.Construct, id string) {
 	for i, check := range p.Checks {
 		c.Require(strings.TrimSpace(check.Query) != "", fmt.Sprintf("Checks[%d].Query", i), check.Query, "an openCypher query that returns one number", "")
 	}
-	c.Nested("Alarms", p.Alarms.Check)
+	c.Nested("Alarms", p.Alarms.check)
 	c.Panic(scope, id)
 }
 
@@ -308,114 +313,119 @@ func graphColumns(properties map[string]graph.Type) (columns []graph.Column) {
 func (g *GraphLoad) addFunction(p *GraphLoadProps) {
 	fn := &function.Props{
 		Entry:                  "github.com/serverless-go/cdk/functions/graphload",
-		Description:            "Writes the files of " + *g.Node().Path() + " and has Neptune load them.",
+		Description:            "Writes the files of " + construct.Path(g) + " and has Neptune load them.",
 		Memory:                 2048, // a file and its compressed form, and a full processor to compress it
 		Timeout:                15 * time.Minute,
 		EncryptionKey:          p.EncryptionKey,
 		WithoutDeadLetterQueue: true, // only the workflow invokes it, and waits
-		Environment:            map[string]string{graph.EnvBucket: *g.bucket.BucketName()},
+		Environment:            map[string]string{graph.EnvBucket: *construct.BucketName(g.bucket)},
+		Alarms:                 function.Alarms{Off: p.Alarms.Off, Topic: p.Alarms.Topic},
 	}
 	if g.cluster == nil {
 		fn.Environment[graph.EnvEndpoint] = g.analytics.Endpoint()
 	} else {
 		fn.Environment[graph.EnvEndpoint] = g.cluster.Endpoint()
-		fn.Environment[graph.EnvRole] = *g.cluster.loaderRole.RoleArn()
+		fn.Environment[graph.EnvRole] = *construct.RoleArn(g.cluster.loaderRole)
 		group := awsec2.NewSecurityGroup(g, jsii.String("FunctionSecurityGroup"), &awsec2.SecurityGroupProps{
 			Vpc:              g.cluster.vpc,
-			Description:      jsii.String("The function of the graph load " + *g.Node().Path()),
+			Description:      jsii.String("The function of the graph load " + construct.Path(g)),
 			AllowAllOutbound: jsii.Bool(false),
 		})
-		group.AddEgressRule(awsec2.Peer_AnyIpv4(), awsec2.Port_HTTPS(), jsii.String("S3, by the gateway endpoint"), nil)
+		allowHTTPS(g, group, "S3, by the gateway endpoint")
 		g.cluster.Connections().AllowDefaultPortFrom(group, jsii.String("Loads and queries"))
 		fn.FunctionProps = &awslambda.FunctionProps{
 			Vpc: g.cluster.vpc, VpcSubnets: g.cluster.subnets,
 			SecurityGroups: &[]awsec2.ISecurityGroup{group},
 		}
 	}
+	fn.Grants = func(f *function.Function) {
+		defaults.Grant(f, defaults.Actions{"s3:GetObject", "s3:PutObject"}.To(g.files()), g.toListFiles())
+		defaults.Grant(f, toUseKey(g.bucket)...)
+		// Athena encrypts what it unloads as it does its results.
+		defaults.Grant(f, toUseKey(p.Lake.Results())...)
+		if g.cluster != nil {
+			defaults.Grant(f, g.toUseCluster()...)
+		} else {
+			defaults.Grant(f, g.analytics.toQuery())
+		}
+	}
 	g.function = function.NewFunction(g, "Function", fn)
-	files := g.bucket.ArnForObjects(jsii.String(graph.Prefix + "*"))
-	g.function.AddToPolicy([]string{"s3:GetObject", "s3:PutObject"}, files)
-	defaults.Actions{"s3:ListBucket"}.GrantIf(below(graph.Prefix), g.function, g.bucket.BucketArn())
-	g.useKey(g.function, g.bucket)
-	// Athena encrypts what it unloads as it does its results.
-	g.useKey(g.function, p.Lake.Results())
 }
 
-// useKey lets the grantee use the bucket's key, if it has one, through S3.
-func (g *GraphLoad) useKey(grantee awsiam.IGrantable, bucket awss3.IBucket) {
-	if key := bucket.EncryptionKey(); key != nil {
-		defaults.Actions{"kms:Decrypt", "kms:GenerateDataKey"}.GrantIf(onlyThroughS3(), grantee, key.KeyArn())
+// files returns the ARN of the files.
+func (g *GraphLoad) files() *string { return construct.Objects(g.bucket, graph.Prefix+"*") }
+
+func (g *GraphLoad) toListFiles() defaults.Statement {
+	return defaults.Actions{"s3:ListBucket"}.To(construct.BucketArn(g.bucket)).If(defaults.ListBelow(graph.Prefix))
+}
+
+// Lambda makes the network interfaces as the function, before they have ids
+// (https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html).
+var networkInterfaces = defaults.Actions{"ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
+	"ec2:UnassignPrivateIpAddresses"}
+
+// toUseCluster returns what the function needs to load and to query, from where
+// the cluster is.
+func (g *GraphLoad) toUseCluster() []defaults.Statement {
+	return []defaults.Statement{
+		networkInterfaces.To(localARN(g, "ec2", "*/*")),
+		// EC2 describes without looking at resources
+		// (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html).
+		defaults.Actions{"ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"}.To(jsii.String("*")),
+		defaults.Actions{"neptune-db:CancelLoaderJob", "neptune-db:GetLoaderJobStatus", "neptune-db:ListLoaderJobs",
+			"neptune-db:StartLoaderJob"}.To(g.cluster.data()),
+		g.cluster.toQuery(),
 	}
 }
 
-// allowCluster lets the function use the cluster, and the cluster read the
-// files.
+// allowCluster lets the cluster read the files, and the network's endpoint pass
+// them.
 func (g *GraphLoad) allowCluster() {
-	// Lambda makes the network interfaces as the function, before they have
-	// ids (https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html).
-	g.function.AddToPolicy([]string{"ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
-		"ec2:UnassignPrivateIpAddresses"}, awscdk.Fn_Sub(jsii.String("arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}:*/*"), nil))
-	// EC2 describes without looking at resources
-	// (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html).
-	g.function.AddToPolicy([]string{"ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"}, jsii.String("*"))
-	g.function.AddToPolicy([]string{"neptune-db:CancelLoaderJob", "neptune-db:GetLoaderJobStatus", "neptune-db:ListLoaderJobs",
-		"neptune-db:StartLoaderJob"}, g.cluster.data())
-	g.cluster.GrantQuery(g.function)
+	leastprivilege.Acknowledge(g.function.Role(), leastprivilege.WildcardResource,
+		"Lambda makes and removes network interfaces as the function, and their ids are Lambda's", networkInterfaces...)
 	g.allowReading(g.cluster.loaderRole)
 	if g.cluster.endpoint != nil {
-		g.cluster.endpoint.AddToPolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-			Principals: &[]awsiam.IPrincipal{awsiam.NewAnyPrincipal()}, // who also has a policy of its own
-			Actions:    jsii.Strings("s3:GetObject", "s3:ListBucket", "s3:PutObject"),
-			Resources:  &[]*string{g.bucket.BucketArn(), g.bucket.ArnForObjects(jsii.String(graph.Prefix + "*"))},
+		g.cluster.endpoint.AddToPolicy(awsiam.PolicyStatement_FromJson(defaults.Statement{
+			"Effect":    "Allow",
+			"Principal": map[string]any{"AWS": "*"}, // who also has a policy of its own
+			"Action":    []string{"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
+			"Resource":  []*string{construct.BucketArn(g.bucket), g.files()},
 		}))
 	}
 }
 
-// allowAnalytics lets the function ask the graph, and the graph read the files.
-func (g *GraphLoad) allowAnalytics() {
-	g.analytics.GrantQuery(g.function)
-	g.allowReading(g.analytics.importRole)
-}
-
 // allowReading lets Neptune's role read the files.
 func (g *GraphLoad) allowReading(role awsiam.Role) {
-	defaults.Actions{"s3:GetObject"}.Grant(role, g.bucket.ArnForObjects(jsii.String(graph.Prefix+"*")))
-	defaults.Actions{"s3:ListBucket"}.GrantIf(below(graph.Prefix), role, g.bucket.BucketArn())
-	if key := g.bucket.EncryptionKey(); key != nil {
-		defaults.Actions{"kms:Decrypt"}.GrantIf(onlyThroughS3(), role, key.KeyArn())
-	}
+	defaults.Grant(role, defaults.Actions{"s3:GetObject"}.To(g.files()), g.toListFiles())
+	defaults.Grant(role, throughS3(g.bucket, "kms:Decrypt")...)
 }
 
 func (g *GraphLoad) addWorkflow(p *GraphLoadProps) {
-	files := g.bucket.ArnForObjects(jsii.String(graph.Prefix + "*"))
-	allow := []awsiam.PolicyStatement{
-		defaults.Actions{"lambda:InvokeFunction"}.On(g.function.Target().FunctionArn()),
-		defaults.Actions{"athena:GetDataCatalog"}.
-			On(awscdk.Fn_Sub(jsii.String("arn:${AWS::Partition}:athena:${AWS::Region}:${AWS::AccountId}:datacatalog/AwsDataCatalog"), nil)),
-		defaults.Actions{"s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"}.On(files),
-		defaults.Actions{"s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"}.On(g.bucket.BucketArn()),
-	}
-	definition := g.definition(p)
+	allow := slices.Concat([]defaults.Statement{
+		defaults.Actions{"lambda:InvokeFunction"}.To(construct.FunctionArn(g.function.Target())),
+		defaults.Actions{"athena:GetDataCatalog"}.To(localARN(g, "athena", "datacatalog/AwsDataCatalog")),
+		defaults.Actions{"s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"}.To(g.files()),
+		defaults.Actions{"s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"}.To(construct.BucketArn(g.bucket)),
+	}, p.Lake.toQuery(p.Tables...), toUseKey(g.bucket))
+	imports := defaults.Actions{"neptune-graph:CancelImportTask", "neptune-graph:GetImportTask"}
 	if g.analytics != nil {
 		allow = append(allow,
-			defaults.Actions{"neptune-graph:GetGraph", "neptune-graph:ResetGraph", "neptune-graph:StartImportTask"}.On(g.analytics.graph.AttrGraphArn()),
+			defaults.Actions{"neptune-graph:GetGraph", "neptune-graph:ResetGraph", "neptune-graph:StartImportTask"}.To(g.analytics.arn()),
 			// An import's id is not known before it is started.
-			defaults.Actions{"neptune-graph:CancelImportTask", "neptune-graph:GetImportTask"}.
-				On(awscdk.Fn_Sub(jsii.String("arn:${AWS::Partition}:neptune-graph:${AWS::Region}:${AWS::AccountId}:import-task/*"), nil)),
-			awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-				Actions:    jsii.Strings("iam:PassRole"),
-				Resources:  &[]*string{g.analytics.importRole.RoleArn()},
-				Conditions: &map[string]any{"StringEquals": map[string]any{"iam:PassedToService": "neptune-graph.amazonaws.com"}},
-			}))
+			imports.To(localARN(g, "neptune-graph", "import-task/*")),
+			defaults.Actions{"iam:PassRole"}.To(construct.RoleArn(g.analytics.importRole)).
+				If(map[string]any{"StringEquals": map[string]any{"iam:PassedToService": "neptune-graph.amazonaws.com"}}))
 	}
 	g.workflow = NewWorkflow(g, "Workflow", &WorkflowProps{
-		Definition:    definition,
-		Allow:         allow,
+		Definition:    g.definition(p),
+		allow:         allow,
 		EncryptionKey: p.EncryptionKey,
 		Alarms:        p.Alarms,
 	})
-	p.Lake.GrantQuery(g.workflow, p.Tables...)
-	g.useKey(g.workflow, g.bucket)
+	if g.analytics != nil {
+		leastprivilege.Acknowledge(g.workflow, leastprivilege.WildcardResource, "an import has no id before it is started", imports...)
+	}
+	p.Lake.permitAll(g.workflow, readTable, p.Tables)
 }
 
 // Workflow returns the workflow.
@@ -423,6 +433,12 @@ func (g *GraphLoad) Workflow() *Workflow { return g.workflow }
 
 // Function returns the function that the workflow calls.
 func (g *GraphLoad) Function() *function.Function { return g.function }
+
+// Alarms returns the alarms that were made: those of the workflow and of the
+// function.
+func (g *GraphLoad) Alarms() []awscloudwatch.CfnAlarm {
+	return append(g.workflow.Alarms(), g.function.Alarms()...)
+}
 
 // Cluster returns the cluster, nil with Analytics.
 func (g *GraphLoad) Cluster() *NeptuneCluster { return g.cluster }

@@ -69,7 +69,7 @@ func TestGraphLoadEverything(t *testing.T) {
 		},
 	})
 	cluster := orchestration.NewNeptuneCluster(stack, "Graph", &orchestration.NeptuneClusterProps{
-		Vpc: vpc, Subnets: &awsec2.SubnetSelection{SubnetGroupName: jsii.String("Graph")},
+		VPC: vpc, Subnets: &awsec2.SubnetSelection{SubnetGroupName: jsii.String("Graph")},
 		MinCapacity: 2.5, MaxCapacity: 128, Replicas: 1, EngineVersion: "1.3.4.0", BackupRetention: 35 * 24 * time.Hour,
 		EncryptionKey: key,
 	})
@@ -166,7 +166,7 @@ func TestGraphLoadPermissions(t *testing.T) {
 func TestGraphLoadIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	load := orchestration.NewGraphLoad(stack, "Insights", insights(orchestration.NewDataLake(stack, "Lake", nil)))
-	isConstruct(t, stack, load)
+	cdktest.IsConstruct(t, load)
 	if load.Analytics() != nil || load.Bucket() == nil || load.Function() == nil || load.Workflow() == nil || load.Cluster() == nil {
 		t.Error("an accessor returns something else")
 	}
@@ -175,8 +175,8 @@ func TestGraphLoadIsConstruct(t *testing.T) {
 func TestNeptuneClusterIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	cluster := orchestration.NewNeptuneCluster(stack, "Graph", nil)
-	isConstruct(t, stack, cluster)
-	if cluster.Vpc() == nil || cluster.AuditLog() == nil || cluster.CfnDBCluster() == nil || len(cluster.Instances()) != 1 {
+	cdktest.IsConstruct(t, cluster)
+	if cluster.VPC() == nil || cluster.AuditLog() == nil || cluster.Cluster() == nil || len(cluster.Instances()) != 1 {
 		t.Error("an accessor returns nothing")
 	}
 }
@@ -184,8 +184,8 @@ func TestNeptuneClusterIsConstruct(t *testing.T) {
 func TestNeptuneAnalyticsIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	analytics := orchestration.NewNeptuneAnalytics(stack, "Graph", nil)
-	isConstruct(t, stack, analytics)
-	if analytics.CfnGraph() == nil {
+	cdktest.IsConstruct(t, analytics)
+	if analytics.Graph() == nil {
 		t.Error("an accessor returns nothing")
 	}
 }

@@ -7,8 +7,9 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsneptunegraph"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
+	"github.com/serverless-go/cdk/internal/leastprivilege"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -53,7 +54,7 @@ func NewNeptuneAnalytics(scope constructs.Construct, id string, p *NeptuneAnalyt
 	c.Panic(scope, id)
 	n := &NeptuneAnalytics{}
 	construct.Init(n, scope, id)
-	n.importRole = graphRole(n, "ImportRole", "neptune-graph.amazonaws.com")
+	n.importRole = defaults.ServiceRole(n, "ImportRole", "neptune-graph.amazonaws.com") // each load adds what it may read
 	graph := &awsneptunegraph.CfnGraphProps{
 		ProvisionedMemory:  jsii.Number(construct.Or(p.Memory, 16)),
 		DeletionProtection: jsii.Bool(true),
@@ -61,15 +62,16 @@ func NewNeptuneAnalytics(scope constructs.Construct, id string, p *NeptuneAnalyt
 		ReplicaCount:       jsii.Number(p.Replicas),
 	}
 	if p.EncryptionKey != nil {
-		graph.KmsKeyIdentifier = p.EncryptionKey.KeyArn()
+		graph.KmsKeyIdentifier = construct.KeyArn(p.EncryptionKey)
 	}
 	n.graph = awsneptunegraph.NewCfnGraph(n, jsii.String("Graph"), graph)
 	n.graph.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
+	leastprivilege.Acknowledge(n.graph, leastprivilege.PublicAccess, "a graph without a network of its own is reached at a public endpoint, which answers only what IAM allows")
 	return n
 }
 
-// CfnGraph returns the graph.
-func (n *NeptuneAnalytics) CfnGraph() awsneptunegraph.CfnGraph { return n.graph }
+// Graph returns the graph.
+func (n *NeptuneAnalytics) Graph() awsneptunegraph.CfnGraph { return n.graph }
 
 // Endpoint returns "https://" and the graph's name, for a
 // [github.com/serverless-go/cdk/patterns/orchestration/neptune.Graph].
@@ -77,5 +79,13 @@ func (n *NeptuneAnalytics) Endpoint() string { return "https://" + *n.graph.Attr
 
 // GrantQuery lets the grantee read the graph by queries.
 func (n *NeptuneAnalytics) GrantQuery(grantee awsiam.IGrantable) awsiam.Grant {
-	return defaults.Actions{"neptune-graph:ReadDataViaQuery"}.Grant(grantee, n.graph.AttrGraphArn())
+	return defaults.Grant(grantee, n.toQuery())
+}
+
+func (n *NeptuneAnalytics) toQuery() defaults.Statement {
+	return defaults.Actions{"neptune-graph:ReadDataViaQuery"}.To(n.arn())
+}
+
+func (n *NeptuneAnalytics) arn() *string {
+	return construct.Once(n.graph, "AttrGraphArn", n.graph.AttrGraphArn)
 }

@@ -12,23 +12,23 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsneptune"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
 // NeptuneClusterProps says how large a graph database may grow and where it
 // is.
 type NeptuneClusterProps struct {
-	// Vpc is where the cluster is. It needs private subnets in two zones or
+	// VPC is where the cluster is. It needs private subnets in two zones or
 	// more, whose route tables have a gateway endpoint to S3: the cluster and
 	// the loader read S3 through it.
 	//
 	// Default: a new one, of isolated subnets in two zones and such an
 	// endpoint, without NAT and so without any other way out. It costs
 	// nothing.
-	Vpc awsec2.IVpc
-	// Subnets of Vpc.
+	VPC awsec2.IVpc
+	// Subnets of VPC.
 	//
 	// Default: the private ones.
 	Subnets *awsec2.SubnetSelection
@@ -83,6 +83,7 @@ type NeptuneCluster struct {
 	constructs.Construct
 	vpc           awsec2.IVpc
 	subnets       *awsec2.SubnetSelection
+	subnetIDs     []*string
 	endpoint      awsec2.GatewayVpcEndpoint // nil in a VPC of the user's
 	securityGroup awsec2.SecurityGroup
 	loaderRole    awsiam.Role
@@ -101,22 +102,25 @@ func NewNeptuneCluster(scope constructs.Construct, id string, p *NeptuneClusterP
 		p = &NeptuneClusterProps{}
 	}
 	family := p.check(scope, id)
-	n := &NeptuneCluster{vpc: p.Vpc, subnets: p.Subnets}
+	n := &NeptuneCluster{vpc: p.VPC, subnets: p.Subnets}
 	construct.Init(n, scope, id)
 	if n.vpc == nil {
 		n.addVPC()
+	} else {
+		n.subnetIDs = *n.vpc.SelectSubnets(n.subnets).SubnetIds
 	}
 	n.securityGroup = awsec2.NewSecurityGroup(n, jsii.String("SecurityGroup"), &awsec2.SecurityGroupProps{
 		Vpc:              n.vpc,
-		Description:      jsii.String("The graph database " + *n.Node().Path()),
+		Description:      jsii.String("The graph database " + construct.Path(n)),
 		AllowAllOutbound: jsii.Bool(false),
 	})
 	// The endpoint's addresses are a prefix list without a name that is known
 	// at synth. Isolated subnets route HTTPS nowhere else.
-	n.securityGroup.AddEgressRule(awsec2.Peer_AnyIpv4(), awsec2.Port_HTTPS(), jsii.String("S3, for bulk loads"), nil)
+	allowHTTPS(n, n.securityGroup, "S3, for bulk loads")
 	// Neptune assumes roles as RDS
 	// (https://docs.aws.amazon.com/neptune/latest/userguide/bulk-load-tutorial-IAM-CreateRole.html).
-	n.loaderRole = graphRole(n, "LoaderRole", "rds.amazonaws.com")
+	// What this one may read is added by each load.
+	n.loaderRole = defaults.ServiceRole(n, "LoaderRole", "rds.amazonaws.com")
 	n.addCluster(p, family)
 	// What the cluster uses must live as long as it does. A rule that names
 	// another group would keep that one from being deleted.
@@ -135,7 +139,7 @@ func (p *NeptuneClusterProps) check(scope constructs.Construct, id string) (fami
 	props.Between(&c, "Replicas", p.Replicas, 1, 15)
 	props.Between(&c, "BackupRetention", p.BackupRetention, 24*time.Hour, 35*24*time.Hour)
 	c.Require(p.BackupRetention%(24*time.Hour) == 0, "BackupRetention", p.BackupRetention, "whole days", "")
-	c.Require(p.Subnets == nil || p.Vpc != nil, "Subnets", props.Words("set without Vpc"), "none", "set Vpc, too")
+	c.Require(p.Subnets == nil || p.VPC != nil, "Subnets", props.Words("set without VPC"), "none", "set VPC, too")
 	var major, minor, rest, patch int
 	_, err := fmt.Sscanf(p.engine(), "%d.%d.%d.%d", &major, &minor, &rest, &patch)
 	c.Require(err == nil && major == 1 && minor >= 2, "EngineVersion", p.EngineVersion, "a version from 1.2.0.1, such as 1.4.6.3", "")
@@ -145,14 +149,10 @@ func (p *NeptuneClusterProps) check(scope constructs.Construct, id string) (fami
 
 func (p *NeptuneClusterProps) engine() string { return construct.Or(p.EngineVersion, "1.4.6.3") }
 
-// graphRole makes a role that a service assumes for resources of this account
-// only. What it may read is added by each load.
-func graphRole(scope constructs.Construct, id, service string) awsiam.Role {
-	return awsiam.NewRole(scope, &id, &awsiam.RoleProps{
-		AssumedBy: awsiam.NewServicePrincipal(&service, &awsiam.ServicePrincipalOpts{
-			Conditions: &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()}},
-		}),
-	})
+// allowHTTPS lets the group's members connect to whatever they have a route to.
+func allowHTTPS(scope constructs.Construct, group awsec2.SecurityGroup, description string) {
+	group.AddEgressRule(construct.Constant(scope, "any IPv4", awsec2.Peer_AnyIpv4),
+		construct.Constant(scope, "HTTPS", awsec2.Port_HTTPS), &description, nil)
 }
 
 // addVPC makes a VPC from which only S3 can be reached.
@@ -169,6 +169,9 @@ func (n *NeptuneCluster) addVPC() {
 	})
 	n.vpc = vpc
 	n.subnets = &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PRIVATE_ISOLATED}
+	for _, subnet := range *vpc.IsolatedSubnets() {
+		n.subnetIDs = append(n.subnetIDs, subnet.SubnetId())
+	}
 	n.endpoint = vpc.AddGatewayEndpoint(jsii.String("S3"), &awsec2.GatewayVpcEndpointOptions{
 		Service: awsec2.GatewayVpcEndpointAwsService_S3(),
 	})
@@ -176,16 +179,16 @@ func (n *NeptuneCluster) addVPC() {
 
 func (n *NeptuneCluster) addCluster(p *NeptuneClusterProps, family string) {
 	parameters := awsneptune.NewCfnDBClusterParameterGroup(n, jsii.String("Parameters"), &awsneptune.CfnDBClusterParameterGroupProps{
-		Description: jsii.String("The graph database " + *n.Node().Path()),
+		Description: jsii.String("The graph database " + construct.Path(n)),
 		Family:      &family,
 		Parameters:  map[string]any{"neptune_enable_audit_log": "1"},
 	})
 	subnets := awsneptune.NewCfnDBSubnetGroup(n, jsii.String("Subnets"), &awsneptune.CfnDBSubnetGroupProps{
-		DbSubnetGroupDescription: jsii.String("The graph database " + *n.Node().Path()),
-		SubnetIds:                n.vpc.SelectSubnets(n.subnets).SubnetIds,
+		DbSubnetGroupDescription: jsii.String("The graph database " + construct.Path(n)),
+		SubnetIds:                &n.subnetIDs,
 	})
 	cluster := &awsneptune.CfnDBClusterProps{
-		AssociatedRoles:             []any{&awsneptune.CfnDBCluster_DBClusterRoleProperty{RoleArn: n.loaderRole.RoleArn()}},
+		AssociatedRoles:             []any{&awsneptune.CfnDBCluster_DBClusterRoleProperty{RoleArn: construct.RoleArn(n.loaderRole)}},
 		BackupRetentionPeriod:       jsii.Number(construct.Or(p.BackupRetention, 14*24*time.Hour).Hours() / 24),
 		CopyTagsToSnapshot:          jsii.Bool(true),
 		DbClusterParameterGroupName: parameters.Ref(),
@@ -203,11 +206,11 @@ func (n *NeptuneCluster) addCluster(p *NeptuneClusterProps, family string) {
 		VpcSecurityGroupIds: &[]any{n.securityGroup.SecurityGroupId()},
 	}
 	if p.EncryptionKey != nil {
-		cluster.KmsKeyId = p.EncryptionKey.KeyArn()
+		cluster.KmsKeyId = construct.KeyArn(p.EncryptionKey)
 	}
 	n.cluster = awsneptune.NewCfnDBCluster(n, jsii.String("Cluster"), cluster)
 	logs := &awslogs.LogGroupProps{
-		LogGroupName: awscdk.Fn_Sub(jsii.String("/aws/neptune/${Cluster}/audit"), &map[string]*string{"Cluster": n.cluster.Ref()}),
+		LogGroupName: jsii.String("/aws/neptune/" + *construct.Ref(n.cluster) + "/audit"),
 		Retention:    construct.Or(p.AuditRetention, awslogs.RetentionDays_THREE_MONTHS),
 	}
 	if p.EncryptionKey != nil {
@@ -217,7 +220,7 @@ func (n *NeptuneCluster) addCluster(p *NeptuneClusterProps, family string) {
 	for i := range 1 + p.Replicas {
 		instance := awsneptune.NewCfnDBInstance(n, jsii.String(fmt.Sprintf("Instance%d", i+1)), &awsneptune.CfnDBInstanceProps{
 			DbInstanceClass:         jsii.String("db.serverless"),
-			DbClusterIdentifier:     n.cluster.Ref(),
+			DbClusterIdentifier:     construct.Ref(n.cluster),
 			AutoMinorVersionUpgrade: jsii.Bool(true),
 		})
 		// The first instance would make the log group, to be kept for ever.
@@ -226,8 +229,8 @@ func (n *NeptuneCluster) addCluster(p *NeptuneClusterProps, family string) {
 	}
 }
 
-// Vpc returns the VPC.
-func (n *NeptuneCluster) Vpc() awsec2.IVpc { return n.vpc }
+// VPC returns the VPC.
+func (n *NeptuneCluster) VPC() awsec2.IVpc { return n.vpc }
 
 // Connections returns who may connect to the cluster: allow more by
 // Connections().AllowDefaultPortFrom. It makes a NeptuneCluster an
@@ -239,8 +242,8 @@ func (n *NeptuneCluster) Connections() awsec2.Connections {
 	})
 }
 
-// CfnDBCluster returns the cluster.
-func (n *NeptuneCluster) CfnDBCluster() awsneptune.CfnDBCluster { return n.cluster }
+// Cluster returns the cluster.
+func (n *NeptuneCluster) Cluster() awsneptune.CfnDBCluster { return n.cluster }
 
 // Instances returns the instances, the one that wrote first at first.
 func (n *NeptuneCluster) Instances() []awsneptune.CfnDBInstance { return n.instances }
@@ -251,31 +254,33 @@ func (n *NeptuneCluster) AuditLog() awslogs.ILogGroup { return n.auditLog }
 // Endpoint returns "https://", the name and the port of the instance that
 // writes, for a [github.com/serverless-go/cdk/patterns/orchestration/neptune.Cluster].
 func (n *NeptuneCluster) Endpoint() string {
-	return *awscdk.Fn_Sub(jsii.String("https://${Name}:${Port}"),
-		&map[string]*string{"Name": n.cluster.AttrEndpoint(), "Port": n.cluster.AttrPort()})
+	return "https://" + *construct.Once(n.cluster, "AttrEndpoint", n.cluster.AttrEndpoint) + ":" +
+		*construct.Once(n.cluster, "AttrPort", n.cluster.AttrPort)
 }
 
 // data returns the ARN of what is in the graph
 // (https://docs.aws.amazon.com/neptune/latest/userguide/iam-data-resources.html).
 func (n *NeptuneCluster) data() *string {
-	return awscdk.Fn_Sub(jsii.String("arn:${AWS::Partition}:neptune-db:${AWS::Region}:${AWS::AccountId}:${Id}/*"),
-		&map[string]*string{"Id": n.cluster.AttrClusterResourceId()})
+	id := construct.Once(n.cluster, "AttrClusterResourceId", n.cluster.AttrClusterResourceId)
+	return localARN(n, "neptune-db", *id+"/*")
 }
 
 // GrantQuery lets the grantee read the graph by openCypher queries. It must be
 // allowed to connect, too: see [NeptuneCluster.Connections].
 func (n *NeptuneCluster) GrantQuery(grantee awsiam.IGrantable) awsiam.Grant {
-	return n.grant(grantee, "neptune-db:ReadDataViaQuery")
+	return defaults.Grant(grantee, n.toQuery())
 }
 
 // GrantChange lets the grantee read and change the graph by openCypher
 // queries.
 func (n *NeptuneCluster) GrantChange(grantee awsiam.IGrantable) awsiam.Grant {
-	return n.grant(grantee, "neptune-db:ReadDataViaQuery", "neptune-db:WriteDataViaQuery", "neptune-db:DeleteDataViaQuery")
+	return defaults.Grant(grantee, n.toAsk("neptune-db:ReadDataViaQuery", "neptune-db:WriteDataViaQuery", "neptune-db:DeleteDataViaQuery"))
 }
 
-func (n *NeptuneCluster) grant(grantee awsiam.IGrantable, actions ...string) awsiam.Grant {
-	return defaults.Actions(actions).GrantIf(map[string]any{
+func (n *NeptuneCluster) toQuery() defaults.Statement { return n.toAsk("neptune-db:ReadDataViaQuery") }
+
+func (n *NeptuneCluster) toAsk(actions ...string) defaults.Statement {
+	return defaults.Actions(actions).To(n.data()).If(map[string]any{
 		"StringEquals": map[string]any{"neptune-db:QueryLanguage": "OpenCypher"},
-	}, grantee, n.data())
+	})
 }

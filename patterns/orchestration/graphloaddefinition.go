@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/serverless-go/cdk/patterns/internal/construct"
+	"github.com/serverless-go/cdk/internal/construct"
 	"github.com/serverless-go/cdk/patterns/orchestration/graph"
 )
 
@@ -111,7 +111,7 @@ func (g *GraphLoad) unload(p *GraphLoadProps) map[string]any {
 					"Type":     "Task",
 					"Resource": "arn:aws:states:::athena:startQueryExecution.sync",
 					"Arguments": map[string]any{
-						"QueryString": `{% "UNLOAD (" & $states.input.item.query & "\n) TO 's3://` + *g.bucket.BucketName() + `/" & ` + folder +
+						"QueryString": `{% "UNLOAD (" & $states.input.item.query & "\n) TO 's3://` + *construct.BucketName(g.bucket) + `/" & ` + folder +
 							` & "' WITH (format = 'JSON', compression = 'GZIP')" %}`,
 						"QueryExecutionContext": map[string]any{"Database": p.Lake.Database()},
 						"WorkGroup":             p.Lake.WorkGroup(),
@@ -226,9 +226,9 @@ func (g *GraphLoad) importing(p *GraphLoadProps, states map[string]any) {
 	)
 	states["Import"] = call("startImportTask", map[string]any{
 		"GraphIdentifier": identifier,
-		"Source":          "{% 's3://" + *g.bucket.BucketName() + "/" + graph.Prefix + "' & $run & '/csv/' %}",
+		"Source":          "{% 's3://" + *construct.BucketName(g.bucket) + "/" + graph.Prefix + "' & $run & '/csv/' %}",
 		"Format":          "OPEN_CYPHER",
-		"RoleArn":         g.analytics.importRole.RoleArn(),
+		"RoleArn":         construct.RoleArn(g.analytics.importRole),
 		"FailOnError":     true,
 	}, map[string]any{
 		"Assign": map[string]any{"load": "{% $states.result.TaskId %}"},
@@ -250,7 +250,7 @@ func (g *GraphLoad) importing(p *GraphLoadProps, states map[string]any) {
 // call returns the task that asks the function.
 func (g *GraphLoad) call(request string, arguments, more map[string]any) map[string]any {
 	return graphTask("arn:aws:states:::lambda:invoke", map[string]any{
-		"FunctionName": g.function.Target().FunctionArn(),
+		"FunctionName": construct.FunctionArn(g.function.Target()),
 		"Payload":      map[string]any{request: arguments},
 	}, map[string]any{
 		"Retry": append(graphRetry("UnavailableError", "Lambda.TooManyRequestsException", "Lambda.ServiceException",

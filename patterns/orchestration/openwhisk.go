@@ -15,8 +15,9 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/function"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
 	"github.com/serverless-go/cdk/patterns/orchestration/asl"
 	"github.com/serverless-go/cdk/patterns/orchestration/openwhisk"
 	"github.com/serverless-go/cdk/patterns/orchestration/openwhisk/api"
@@ -27,20 +28,21 @@ import (
 // OpenWhiskProps says which workflow is deployed to OpenWhisk and where.
 // Exactly one of Definition and File is set.
 type OpenWhiskProps struct {
-	// Definition is the workflow, as in WorkflowProps: the same value can be
-	// given to both. Where a token stands for a function, the function's action
-	// takes its place; no other token can be in it, for OpenWhisk knows nothing
-	// of the stack.
+	// Definition is the workflow, as in WorkflowProps: the same value can be given
+	// to both. Where a token stands for a function, the function's action takes
+	// its place; no other token can be in it, for OpenWhisk knows nothing of the
+	// stack. Set Definition or File, not both.
 	Definition map[string]any
-	// File is the path of the workflow in JSON, as in WorkflowProps.
+	// File is the path of the workflow in JSON, as in WorkflowProps. Set
+	// Definition or File, not both.
 	File string
 	// Substitutions are the values of the placeholders in File.
 	//
 	// Default: none.
 	Substitutions map[string]Substitution
 	// Functions are the actions that stand for the functions that the workflow
-	// calls, by what the definition calls them: the function's ARN or name
-	// (tokens too), or the name of a Task state.
+	// calls, by what the definition calls them: the function's ARN or name (tokens
+	// too), or the name of a Task state. Required for each function that it calls.
 	Functions map[string]OpenWhiskFunction
 	// Timeout ends the workflow, unless the definition has TimeoutSeconds.
 	//
@@ -103,8 +105,9 @@ type OpenWhiskProps struct {
 // OpenWhiskFunction is the action that stands for a function. Exactly one of
 // Entry and Action is set.
 type OpenWhiskFunction struct {
-	// Entry is the Go main package of an action, which calls action.Start with
-	// the function's handler. It is built and deployed with the workflow.
+	// Entry is the Go main package of an action, which calls action.Start with the
+	// function's handler. It is built and deployed with the workflow. Set Entry or
+	// Action, not both.
 	Entry string
 	// Name is the action's name in the package.
 	//
@@ -119,7 +122,8 @@ type OpenWhiskFunction struct {
 	// Default: a minute.
 	Timeout time.Duration
 	// Action is the full name of an action that is there already:
-	// "/namespace/package/name", where "_" is the credentials' own namespace.
+	// "/namespace/package/name", where "_" is the credentials' own namespace. Set
+	// Entry or Action, not both.
 	Action string
 }
 
@@ -168,7 +172,7 @@ func NewOpenWhisk(scope constructs.Construct, id string, p *OpenWhiskProps) *Ope
 	workflow := own.check(&c)
 	c.Panic(scope, id)
 	bundle := own.bundle(workflow)
-	dir, hash, err := bundle.write(*awscdk.Stack_Of(scope).BundlingRequired())
+	dir, hash, err := bundle.write(construct.BundlingRequired(scope))
 	if err != nil {
 		c.Wrong("Functions", props.Words("not built"), "Go main packages that build", err.Error())
 		c.Panic(scope, id)
@@ -197,14 +201,15 @@ func (o *OpenWhisk) addDeployment(p *OpenWhiskProps) {
 		Alarms:                 function.Alarms{Off: true},
 		FunctionProps:          p.DeployerProps,
 	})
-	p.Credentials.GrantRead(o.deployer, nil)
-	o.deployer.AddToPolicy([]string{"s3:GetObject"}, o.asset.Bucket().ArnForObjects(o.asset.S3ObjectKey()))
+	bucket, key := o.asset.S3BucketName(), o.asset.S3ObjectKey()
+	p.Credentials.GrantRead(o.deployer.GrantPrincipal(), nil)
+	defaults.Grant(o.deployer, defaults.Actions{"s3:GetObject"}.To(defaults.Text(o, "arn:${AWS::Partition}:s3:::"+*bucket+"/"+*key)))
 	properties := map[string]any{
 		schema.APIHost:     p.APIHost,
 		schema.Credentials: p.Credentials.SecretArn(),
 		schema.Package:     p.Package,
-		schema.Bucket:      o.asset.S3BucketName(),
-		schema.Key:         o.asset.S3ObjectKey(),
+		schema.Bucket:      bucket,
+		schema.Key:         key,
 	}
 	if p.CredentialsField != "" {
 		properties[schema.Field] = p.CredentialsField
@@ -228,11 +233,11 @@ var (
 func (p *OpenWhiskProps) check(c *props.Check) *openwhisk.Workflow {
 	const names = `letters, digits and "_", "@", ".", "-", up to 256`
 	host := strings.TrimPrefix(p.APIHost, "https://")
-	if !*awscdk.Token_IsUnresolved(p.APIHost) {
+	if !construct.DeployTime(p.APIHost) {
 		c.Require(host != p.APIHost && host != "" && !strings.ContainsAny(host, "/@?# "), "APIHost", p.APIHost,
 			`"https://" and a host, such as "https://openwhisk.example.com"`, "the credentials go there")
 	}
-	c.Require(p.Credentials != nil, "Credentials", "not set", "a secret that holds uuid:key", "")
+	c.Require(p.Credentials != nil, "Credentials", props.Unset, "a secret that holds uuid:key", "")
 	c.Require(openWhiskName.MatchString(p.Package), "Package", p.Package, names, "")
 	c.Require(openWhiskName.MatchString(p.Name), "Name", p.Name, names, "")
 	c.Require(openWhiskKind.MatchString(p.Runtime), "Runtime", p.Runtime, `a kind of the Go runtime, such as "go:1.20"`, "")

@@ -125,11 +125,10 @@ func TestOpenWhiskIsConstruct(t *testing.T) {
 		APIHost:     "https://openwhisk.example.com",
 		Credentials: openwhiskKey(stack),
 	})
-	isConstruct(t, stack, o)
+	cdktest.IsConstruct(t, o)
 	if o.Deployer() == nil || o.Asset() == nil || o.Resource() == nil {
 		t.Error("an accessor returns nothing")
 	}
-	cdktest.Synth(t, stack)
 }
 
 // TestOpenWhiskManifestIsAnOutput finds the manifest in the cloud assembly.

@@ -7,12 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/serverless-go/cdk/patterns/internal/asset"
+	"github.com/serverless-go/cdk/internal/asset"
 	"github.com/serverless-go/cdk/patterns/orchestration/asl"
 	"github.com/serverless-go/cdk/patterns/orchestration/openwhisk"
 	"github.com/serverless-go/cdk/patterns/orchestration/openwhisk/api"
@@ -195,30 +194,10 @@ func (b *openWhiskBundle) write(build bool) (dir, hash string, err error) {
 		return "", "", err
 	}
 	hash = hex.EncodeToString(sum.Sum(nil))
-	cache, err := os.UserCacheDir()
+	parent, err := asset.Cached("openwhisk")
 	if err != nil {
 		return "", "", err
 	}
-	parent := filepath.Join(cache, "serverless-go-cdk", "openwhisk")
-	dir = filepath.Join(parent, hash)
-	if _, err := os.Stat(dir); err == nil {
-		return dir, hash, nil
-	}
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return "", "", err
-	}
-	tmp, err := os.MkdirTemp(parent, "write-")
-	if err != nil {
-		return "", "", err
-	}
-	defer os.RemoveAll(tmp)
-	if err := b.Write(tmp); err != nil {
-		return "", "", err
-	}
-	if err := os.Rename(tmp, dir); err != nil {
-		if _, stat := os.Stat(dir); stat != nil {
-			return "", "", err
-		} // else another process wrote the same meanwhile
-	}
-	return dir, hash, nil
+	dir, err = asset.Folder(filepath.Join(parent, hash), b.Write)
+	return dir, hash, err
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/alarm"
 	"github.com/serverless-go/cdk/patterns/function"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/orchestration/saga"
 	"github.com/serverless-go/cdk/patterns/props"
 )
@@ -27,16 +27,33 @@ type SagaProps struct {
 	// Default: a new one, encrypted, keeping messages for 14 days, retained
 	// when the stack is destroyed.
 	DeadLetterQueue awssqs.IQueue
-	// DeadLetterAlarm tunes the alarm of a new dead-letter queue.
+	// Alarms tunes the alarm of a new dead-letter queue. The workflow's are
+	// tuned by Workflow.Alarms.
 	//
-	// Default: it goes off at the first message.
-	DeadLetterAlarm alarm.Tuning
+	// Default: it is made and notifies Workflow.Alarms.Topic.
+	Alarms SagaAlarms
 	// Workflow is how the saga's workflow is run: its Alias, Deployment,
 	// EncryptionKey, logs, traces and alarms. What the workflow does is the
 	// saga's own.
 	//
 	// Default: as a Workflow's.
 	Workflow WorkflowProps
+}
+
+// SagaAlarms tunes the alarm of a saga's dead letters.
+type SagaAlarms struct {
+	// Topic is told when an alarm goes off and when it is over.
+	//
+	// Default: Workflow.Alarms.Topic.
+	Topic awssns.ITopic
+	// DeadLetters counts the sagas whose compensation failed.
+	//
+	// Default: one.
+	DeadLetters alarm.Tuning
+}
+
+func (a SagaAlarms) check(c *props.Check) {
+	c.Nested("DeadLetters", a.DeadLetters.Check)
 }
 
 // Step is one step of a saga. Exactly one of Action, Question and Parallel is
@@ -46,8 +63,10 @@ type Step struct {
 	// and "_", but not what the saga calls states of its own, such as "Undo
 	// Hotel" or "Hotel failed". It is the key of the step's result. Required.
 	Name string
-	// Action does the step. What it did must be done wholly or not at all when
-	// it fails; if that cannot be told, set UndoFailed.
+	// Action does the step. What it did must be done wholly or not at all when it
+	// fails; if that cannot be told, set UndoFailed.
+	//
+	// Default: none; exactly one of Action, Question and Parallel is set.
 	Action *Action
 	// Compensation undoes what Action did.
 	//
@@ -61,10 +80,14 @@ type Step struct {
 	// Default: only an action that succeeded is undone.
 	UndoFailed bool
 	// Question asks a person whether to go on.
+	//
+	// Default: none; exactly one of Action, Question and Parallel is set.
 	Question *Question
-	// Parallel are branches of steps that are done side by side. If a step of
-	// one fails, the others are still done to their ends, so that it is known
-	// what to undo.
+	// Parallel are branches of steps that are done side by side. If a step of one
+	// fails, the others are still done to their ends, so that it is known what to
+	// undo.
+	//
+	// Default: none; exactly one of Action, Question and Parallel is set.
 	Parallel [][]Step
 }
 
@@ -75,20 +98,24 @@ type Step struct {
 // the saga was started with; and $states.input.results, the results of the
 // steps before, by name. [StepKey] is the step's idempotency key.
 type Action struct {
-	// Function is invoked and waited for. Its result is the step's.
+	// Function is invoked and waited for. Its result is the step's. Set Function
+	// or Resource, not both.
 	Function *function.Function
 	// Payload is what Function gets.
 	//
 	// Default: a saga.Request.
 	Payload map[string]any
 	// Resource is the integration, such as
-	// "arn:aws:states:::states:startExecution.sync:2".
+	// "arn:aws:states:::states:startExecution.sync:2". Set Function or Resource,
+	// not both.
 	Resource string
 	// Arguments are those of Resource.
 	//
 	// Default: none.
 	Arguments map[string]any
 	// Allow is what Resource needs. A Function needs nothing more.
+	//
+	// Default: nothing.
 	Allow []awsiam.PolicyStatement
 	// Timeout is the longest that one attempt may take, 1s to 365 days.
 	//
@@ -138,10 +165,16 @@ type Retry struct {
 // saga is undone.
 type Question struct {
 	// Function is invoked with the question.
+	//
+	// Default: none; exactly one of Function, Topic and Queue is set.
 	Function *function.Function
 	// Topic publishes the question. Whoever reads it can answer.
+	//
+	// Default: none; exactly one of Function, Topic and Queue is set.
 	Topic awssns.ITopic
 	// Queue takes the question.
+	//
+	// Default: none; exactly one of Function, Topic and Queue is set.
 	Queue awssqs.IQueue
 	// Expiry is how long the saga waits, 1s to 365 days.
 	//
@@ -190,24 +223,26 @@ func NewSaga(scope constructs.Construct, id string, p *SagaProps) *Saga {
 	s := &Saga{deadLetters: p.DeadLetterQueue}
 	construct.Init(s, scope, id)
 	if s.deadLetters == nil {
-		dead := defaults.DeadLetters{For: "Compensations of " + *s.Node().Path(), Key: p.Workflow.EncryptionKey,
-			Alarm: p.DeadLetterAlarm, Topic: p.Workflow.Alarms.Topic}
+		topic := construct.Or(p.Alarms.Topic, p.Workflow.Alarms.Topic)
+		dead := defaults.DeadLetters{For: "Compensations of " + construct.Path(s), Key: p.Workflow.EncryptionKey,
+			Alarm: p.Alarms.DeadLetters, Topic: topic}
 		s.deadLetters = defaults.DeadLetterQueue(s, "DeadLetters", dead)
 		s.alarm = defaults.DeadLetterAlarm(s, "DeadLettersAlarm", s.deadLetters, dead)
 	}
-	r := &sagaRenderer{queue: s.deadLetters.QueueUrl()}
+	r := &sagaRenderer{queue: construct.QueueUrl(s.deadLetters)}
 	workflow := p.Workflow
 	workflow.Definition = r.definition(p.Steps)
-	workflow.Allow = r.allow
+	workflow.Allow, workflow.allow = r.given, r.allow
 	workflow.Timeout = year // a time-out of the whole would leave steps undone
 	s.workflow = NewWorkflow(s, "Workflow", &workflow)
-	s.deadLetters.GrantSendMessages(s.workflow)
+	// To the role: the CDK would come back to Go to ask the workflow for it.
+	s.deadLetters.GrantSendMessages(s.workflow.role)
 	for _, a := range r.questions {
 		switch {
 		case a.Topic != nil:
-			a.Topic.GrantPublish(s.workflow)
+			a.Topic.GrantPublish(s.workflow.role)
 		case a.Queue != nil:
-			a.Queue.GrantSendMessages(s.workflow)
+			a.Queue.GrantSendMessages(s.workflow.role)
 		}
 	}
 	return s
@@ -219,8 +254,13 @@ func (s *Saga) Workflow() *Workflow { return s.workflow }
 // DeadLetterQueue returns the queue of the sagas that are stuck.
 func (s *Saga) DeadLetterQueue() awssqs.IQueue { return s.deadLetters }
 
-// DeadLetterAlarm returns the alarm of a new dead-letter queue, or nil.
-func (s *Saga) DeadLetterAlarm() awscloudwatch.CfnAlarm { return s.alarm }
+// DeadLettersAlarm returns the alarm of a new dead-letter queue, or nil.
+func (s *Saga) DeadLettersAlarm() awscloudwatch.CfnAlarm { return s.alarm }
+
+// Alarms returns the alarms that were made, those of the workflow too.
+func (s *Saga) Alarms() []awscloudwatch.CfnAlarm {
+	return append(defaults.Alarms(s.alarm), s.workflow.Alarms()...)
+}
 
 // GrantStart lets the grantee start sagas. A saga that is started again with
 // the same name and input is the same saga.
@@ -261,7 +301,7 @@ func (p *SagaProps) check(c *props.Check) {
 	c.Require(w.Timeout == 0, "Workflow.Timeout", w.Timeout, "none", "a time-out of the whole would leave steps undone: set those of the actions")
 	c.Require(len(w.Allow) == 0, "Workflow.Allow", props.Words("set"), "none", "set Allow of the actions")
 	c.Nested("Workflow.Deployment", w.Deployment.check)
-	c.Nested("DeadLetterAlarm", p.DeadLetterAlarm.Check)
+	c.Nested("Alarms", p.Alarms.check)
 }
 
 func checkSteps(c *props.Check, field string, steps []Step, names map[string]bool) {
@@ -335,7 +375,8 @@ func (a *Question) check(c *props.Check) {
 type sagaRenderer struct {
 	queue     *string
 	undo      []Step // the steps with a compensation, in the order of their actions
-	allow     []awsiam.PolicyStatement
+	allow     []defaults.Statement
+	given     []awsiam.PolicyStatement // by the user
 	questions []*Question
 }
 
@@ -519,16 +560,16 @@ func (r *sagaRenderer) question(states map[string]any, s Step, next string, fail
 	task := map[string]any{"Type": "Task", "TimeoutSeconds": int(expiry.Seconds()), "Retry": Retry{}.render(saga.Act)}
 	switch a := s.Question; {
 	case a.Function != nil:
-		arn := a.Function.Target().FunctionArn()
-		r.allow = append(r.allow, defaults.Actions{"lambda:InvokeFunction"}.On(arn))
+		arn := construct.FunctionArn(a.Function.Target())
+		r.allow = append(r.allow, defaults.Actions{"lambda:InvokeFunction"}.To(arn))
 		task["Resource"] = "arn:aws:states:::lambda:invoke.waitForTaskToken"
 		task["Arguments"] = map[string]any{"FunctionName": arn, "Payload": question}
 	case a.Topic != nil:
 		task["Resource"] = "arn:aws:states:::sns:publish.waitForTaskToken"
-		task["Arguments"] = map[string]any{"TopicArn": a.Topic.TopicArn(), "Message": question}
+		task["Arguments"] = map[string]any{"TopicArn": construct.TopicArn(a.Topic), "Message": question}
 	default:
 		task["Resource"] = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
-		task["Arguments"] = map[string]any{"QueueUrl": a.Queue.QueueUrl(), "MessageBody": question}
+		task["Arguments"] = map[string]any{"QueueUrl": construct.QueueUrl(a.Queue), "MessageBody": question}
 	}
 	task["Output"] = fmt.Sprintf("{%% $merge([$states.input, {'results': $merge([$states.input.results, {'%s': $states.result}])}]) %%}", s.Name)
 	expired := catch("States.Timeout", s.Name, "", failed())
@@ -604,16 +645,16 @@ func (r *sagaRenderer) task(a *Action, step string, op saga.Operation) map[strin
 		"TimeoutSeconds": int(construct.Or(timeout, 15*time.Minute).Seconds()),
 		"Retry":          a.Retry.render(op),
 	}
+	r.given = append(r.given, a.Allow...)
 	if a.Function == nil {
-		r.allow = append(r.allow, a.Allow...)
 		task["Resource"] = a.Resource
 		if a.Arguments != nil {
 			task["Arguments"] = a.Arguments
 		}
 		return task
 	}
-	arn := a.Function.Target().FunctionArn()
-	r.allow = append(append(r.allow, defaults.Actions{"lambda:InvokeFunction"}.On(arn)), a.Allow...)
+	arn := construct.FunctionArn(a.Function.Target())
+	r.allow = append(r.allow, defaults.Actions{"lambda:InvokeFunction"}.To(arn))
 	payload := a.Payload
 	if payload == nil {
 		payload = map[string]any{

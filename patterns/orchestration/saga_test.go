@@ -594,7 +594,7 @@ func trip(stack awscdk.Stack) *orchestration.SagaProps {
 				},
 			}),
 		},
-		DeadLetterAlarm: alarm.Tuning{Threshold: jsii.Number(3)},
+		Alarms: orchestration.SagaAlarms{DeadLetters: alarm.Tuning{Threshold: jsii.Number(3)}},
 		Workflow: orchestration.WorkflowProps{
 			Alias: "live", EncryptionKey: awskms.NewKey(stack, jsii.String("Key"), nil),
 			Alarms: orchestration.WorkflowAlarms{Topic: awssns.NewTopic(stack, jsii.String("Alarms"), nil)},
@@ -617,7 +617,7 @@ func TestSagaEverything(t *testing.T) {
 	s.GrantRead(caller)
 	s.GrantApprove(caller)
 	s.GrantRedrive(caller)
-	if s.DeadLetterAlarm() == nil || s.Workflow().Alias() == nil {
+	if s.DeadLettersAlarm() == nil || s.Workflow().Alias() == nil {
 		t.Error("the saga lacks an alarm or the alias")
 	}
 	cdktest.Golden(t, stack)
@@ -628,15 +628,33 @@ func TestSagaAdopted(t *testing.T) {
 	queue := awssqs.NewQueue(stack, jsii.String("Dead"), nil)
 	s := orchestration.NewSaga(stack, "Trip", &orchestration.SagaProps{
 		Steps: []orchestration.Step{step(handler(stack, "Booker"), "Hotel")}, DeadLetterQueue: queue})
-	if s.DeadLetterQueue() != queue || s.DeadLetterAlarm() != nil {
+	if s.DeadLetterQueue() != queue || s.DeadLettersAlarm() != nil {
 		t.Error("the saga does not use the queue it was given")
 	}
 	cdktest.Synth(t, stack).Count(t, "AWS::SQS::Queue", 1)
 }
 
+// The dead letters can have another topic than the workflow.
+func TestSagaTopic(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	topic := func(name string) awssns.ITopic {
+		return awssns.Topic_FromTopicArn(stack, jsii.String(name), jsii.String("arn:aws:sns:eu-west-1:123456789012:"+name))
+	}
+	orchestration.NewSaga(stack, "Trip", &orchestration.SagaProps{
+		Steps:    []orchestration.Step{step(handler(stack, "Booker"), "Hotel")},
+		Alarms:   orchestration.SagaAlarms{Topic: topic("clerks")},
+		Workflow: orchestration.WorkflowProps{Alarms: orchestration.WorkflowAlarms{Topic: topic("developers")}},
+	})
+	template := cdktest.Synth(t, stack)
+	template.Has(t, "AWS::CloudWatch::Alarm", cdktest.Match{
+		"Namespace": "AWS/SQS", "AlarmActions": []any{"arn:aws:sns:eu-west-1:123456789012:clerks"}})
+	template.Has(t, "AWS::CloudWatch::Alarm", cdktest.Match{
+		"MetricName": "ExecutionsFailed", "AlarmActions": []any{"arn:aws:sns:eu-west-1:123456789012:developers"}})
+}
+
 func TestSagaIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
-	isConstruct(t, stack, orchestration.NewSaga(stack, "Trip", trip(stack)))
+	cdktest.IsConstruct(t, orchestration.NewSaga(stack, "Trip", trip(stack)))
 }
 
 func TestSagaRejectsWrongProps(t *testing.T) {
@@ -673,6 +691,8 @@ func TestSagaRejectsWrongProps(t *testing.T) {
 		"workflow": {func(p *orchestration.SagaProps, _ *function.Function) {
 			p.Workflow = orchestration.WorkflowProps{File: "x", Express: true, Timeout: time.Hour, Deployment: orchestration.Deployment{Linear: true}}
 		}, []string{"Workflow is set with a definition", "Workflow.Express is true", "Workflow.Timeout is 1h0m0s", "Workflow.Deployment.Percentage"}},
+		"alarm": {func(p *orchestration.SagaProps, _ *function.Function) { p.Alarms.DeadLetters.Periods = -1 },
+			[]string{"Alarms.DeadLetters.Periods is -1"}},
 		"expression": {func(p *orchestration.SagaProps, fn *function.Function) {
 			p.Steps[0].Action = &orchestration.Action{Function: fn, Payload: map[string]any{"n": "{% $inputs.n %}"}}
 		}, []string{`state "A"`, "$inputs"}},

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -21,9 +22,9 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/function"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/orchestration/training"
 	"github.com/serverless-go/cdk/patterns/props"
 )
@@ -33,14 +34,14 @@ type TrainingPipelineProps struct {
 	// Table is the curated table that Transform writes and the model is
 	// trained on. Required.
 	Table *Table
-	// Transform turns the raw files of a manifest into rows of Table.
+	// Transform turns the raw files of a manifest into rows of Table. Required.
 	Transform Transform
 	// Quality are the rules that the table must keep before anything is
-	// trained on it. At least one.
+	// trained on it, at least one. Required.
 	Quality []QualityRule
-	// Training trains the model.
+	// Training trains the model. Required.
 	Training Training
-	// Evaluation measures the model.
+	// Evaluation measures the model. Required.
 	Evaluation Evaluation
 	// Approval has a person decide whether the model is used.
 	//
@@ -93,6 +94,8 @@ type Transform struct {
 	// Script or JobName.
 	Script string
 	// JobName is the name of a job that exists and has what it needs.
+	//
+	// Default: none; there is a Script.
 	JobName string
 	// WorkerType is Glue's size of a worker.
 	//
@@ -198,7 +201,7 @@ type Evaluation struct {
 	//
 	// Default: all of Table.
 	Query string
-	// Metrics are the rules that the model must keep. At least one.
+	// Metrics are the rules that the model must keep, at least one. Required.
 	Metrics []MetricRule
 	// InstanceType is SageMaker's.
 	//
@@ -218,6 +221,8 @@ type Evaluation struct {
 // function of [TrainingPipeline.AddApprovals].
 type ModelApproval struct {
 	// Off uses every model that keeps its metrics.
+	//
+	// Default: somebody approves each model.
 	Off bool
 	// Topic is told that a run asks, with its metrics.
 	//
@@ -336,14 +341,14 @@ func NewTrainingPipeline(scope constructs.Construct, id string, p *TrainingPipel
 	p.check(scope, id)
 	t := &TrainingPipeline{artifacts: p.Artifacts, topic: p.Approval.Topic, key: p.EncryptionKey}
 	construct.Init(t, scope, id)
-	t.prefix = uniqueName(t, "-", 20) // leaves 43 of SageMaker's 63 for a run and an attempt
+	t.prefix = construct.UniqueName(t, "-", 20) // leaves 43 of SageMaker's 63 for a run and an attempt
 	t.addArtifacts(p)
 	t.addJob(p)
 	t.addFunctions(p)
 	t.addRoles(p)
 	t.group = awssagemaker.NewCfnModelPackageGroup(t, jsii.String("Models"), &awssagemaker.CfnModelPackageGroupProps{
 		ModelPackageGroupName:        &t.prefix,
-		ModelPackageGroupDescription: jsii.String("The models of " + *t.Node().Path() + "."),
+		ModelPackageGroupDescription: jsii.String("The models of " + construct.Path(t) + "."),
 	})
 	t.group.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
 	if p.Endpoint != nil {
@@ -354,12 +359,15 @@ func NewTrainingPipeline(scope constructs.Construct, id string, p *TrainingPipel
 	}
 	t.workflow = NewWorkflow(t, "Workflow", &WorkflowProps{
 		Definition:    t.definition(p),
-		Allow:         t.statements(p),
+		allow:         t.statements(p),
 		EncryptionKey: p.EncryptionKey,
 		Timeout:       364 * day, // each step has its own, and so has the approval
 		Alarms:        p.Alarms,
 	})
-	t.grant(p)
+	p.Table.lake.permitAll(t.workflow, readTable, []*Table{p.Table})
+	if t.topic != nil {
+		t.topic.GrantPublish(t.workflow.role)
+	}
 	return t
 }
 
@@ -370,7 +378,7 @@ var (
 
 func (p *TrainingPipelineProps) check(scope constructs.Construct, id string) {
 	var c props.Check
-	c.Require(p.Table != nil, "Table", props.Empty, "a table of a DataLake", "add one with AddTable")
+	c.Require(p.Table != nil, "Table", props.Unset, "a table of a DataLake", "add one with AddTable")
 	c.Nested("Transform", p.Transform.check)
 	c.Require(len(p.Quality) > 0, "Quality", props.Empty, "at least one rule", `begin with {Name: "rows", Expression: "count(*)", Min: jsii.Number(1)}`)
 	rule := func(names map[string]bool, field, name string, low, high *float64) {
@@ -406,7 +414,7 @@ func (p *TrainingPipelineProps) check(scope constructs.Construct, id string) {
 	c.Require(p.RunRetention >= 0 && p.RunRetention%day == 0, "RunRetention", p.RunRetention, "whole days", "")
 	c.Require(p.Artifacts == nil || p.RunRetention == 0, "RunRetention", props.Words("set together with Artifacts"), "one of the two",
 		"leave it out, and set a lifecycle on the bucket itself")
-	c.Nested("Alarms", p.Alarms.Check)
+	c.Nested("Alarms", p.Alarms.check)
 	c.Panic(scope, id)
 }
 
@@ -466,23 +474,14 @@ func (t *TrainingPipeline) addArtifacts(p *TrainingPipelineProps) {
 	if t.artifacts != nil {
 		return
 	}
-	bucket := defaults.Bucket(t, "Artifacts", &awss3.BucketProps{
+	t.artifacts = p.Table.lake.bucket(t, "Artifacts", &awss3.BucketProps{
 		EncryptionKey: p.EncryptionKey,
 		LifecycleRules: &[]*awss3.LifecycleRule{{
 			Id:         jsii.String("Runs"),
 			Prefix:     jsii.String(runsPrefix),
-			Expiration: construct.Duration(construct.Or(p.RunRetention, 90*day)),
-		}, {
-			Id:                                  jsii.String("Tidy"),
-			AbortIncompleteMultipartUploadAfter: construct.Duration(7 * day),
-			NoncurrentVersionExpiration:         construct.Duration(30 * day),
-		}},
+			Expiration: construct.SharedDuration(t, construct.Or(p.RunRetention, 90*day)),
+		}, defaults.Tidy(t)},
 	})
-	t.artifacts = bucket
-	lake := p.Table.lake
-	if lake.accessLogs != nil {
-		lake.logAccess([]awss3.Bucket{bucket})
-	}
 }
 
 // addJob makes the Glue job, unless the user has one.
@@ -491,21 +490,21 @@ func (t *TrainingPipeline) addJob(p *TrainingPipelineProps) {
 		return
 	}
 	lake := p.Table.lake
-	script := scriptAsset(t, p.Transform.Script)
-	logs := awscdk.Fn_Sub(jsii.String("arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws-glue/jobs/*"), nil)
-	role := defaults.ServiceRole(t, "TransformRole", "glue.amazonaws.com",
-		defaults.Actions{"logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"}.On(logs),
-		putMetrics("Glue"))
-	script.GrantRead(role)
-	lake.GrantReadRaw(role)
-	lake.GrantWriteTables(role, p.Table)
-	warehouse := "s3://" + *lake.curated.BucketName() + "/" + curatedPrefix
+	asset := scriptAsset(t, p.Transform.Script)
+	script := *asset.S3BucketName() + "/" + *asset.S3ObjectKey()
+	role := defaults.ServiceRole(t, "TransformRole", "glue.amazonaws.com", slices.Concat([]defaults.Statement{
+		defaults.Actions{"logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"}.To(localARN(t, "logs", "log-group:/aws-glue/jobs/*")),
+		putMetrics("Glue"),
+		defaults.Actions{"s3:GetObject"}.To(defaults.Text(t, "arn:${AWS::Partition}:s3:::"+script)),
+	}, lake.toReadRaw(), lake.toUseTables(writeTable, p.Table))...)
+	lake.permitAll(role, writeTable, []*Table{p.Table})
+	warehouse := "s3://" + *construct.BucketName(lake.curated) + "/" + curatedPrefix
 	timeout := construct.Or(p.Transform.Timeout, 2*time.Hour)
 	t.job = awsglue.NewCfnJob(t, jsii.String("Transform"), &awsglue.CfnJobProps{
 		Description: jsii.String("Turns raw files into rows of " + p.Table.name + "."),
-		Role:        role.RoleArn(),
+		Role:        construct.RoleArn(role),
 		Command: &awsglue.CfnJob_JobCommandProperty{
-			Name: jsii.String("glueetl"), PythonVersion: jsii.String("3"), ScriptLocation: script.S3ObjectUrl(),
+			Name: jsii.String("glueetl"), PythonVersion: jsii.String("3"), ScriptLocation: jsii.String("s3://" + script),
 		},
 		GlueVersion:       jsii.String("5.0"),
 		WorkerType:        jsii.String(construct.Or(p.Transform.WorkerType, "G.1X")),
@@ -527,7 +526,9 @@ func (t *TrainingPipeline) addJob(p *TrainingPipelineProps) {
 				" --conf spark.sql.catalog.glue_catalog.warehouse=" + warehouse,
 		},
 	})
-	t.job.Node().AddDependency(role)
+	if lake.location != nil {
+		t.job.Node().AddDependency(role) // and what Lake Formation permits it
+	}
 	t.jobName = *t.job.Ref()
 }
 
@@ -547,25 +548,23 @@ func scriptAsset(scope constructs.Construct, source string) awss3assets.Asset {
 }
 
 func (t *TrainingPipeline) addFunctions(p *TrainingPipelineProps) {
-	add := func(id, entry, description string, timeout time.Duration) *function.Function {
+	add := func(id, entry, description string, timeout time.Duration, allow ...defaults.Statement) *function.Function {
 		return function.NewFunction(t, id, &function.Props{
 			Entry: entry, Description: description, Timeout: timeout,
+			Grants:                 func(f *function.Function) { defaults.Grant(f, allow...) },
 			WithoutDeadLetterQueue: true, // the workflow waits for its answer
 			Alarms:                 function.Alarms{Off: true},
 		})
 	}
 	// A gate that says no is an error of its function: the workflow's alarm
 	// tells of it.
-	t.checkManifest = add("CheckManifest", checkManifestEntry, "Checks that the files of a manifest are there.", 5*time.Minute)
-	p.Table.lake.GrantReadRaw(t.checkManifest)
+	t.checkManifest = add("CheckManifest", checkManifestEntry, "Checks that the files of a manifest are there.", 5*time.Minute, p.Table.lake.toReadRaw()...)
 	t.judgeData = add("JudgeData", judgeDataEntry, "Judges the quality of curated data.", 0)
-	t.judgeModel = add("JudgeModel", judgeModelEntry, "Judges a model by its evaluation.", 0)
-	defaults.Actions{"s3:GetObject"}.Grant(t.judgeModel, t.artifacts.ArnForObjects(jsii.String(runsPrefix+"*")))
-	// Without it a missing report is "access denied".
-	defaults.Actions{"s3:ListBucket"}.GrantIf(below(runsPrefix), t.judgeModel, t.artifacts.BucketArn())
-	if key := t.artifacts.EncryptionKey(); key != nil {
-		defaults.Actions{"kms:Decrypt"}.GrantIf(onlyThroughS3(), t.judgeModel, key.KeyArn())
-	}
+	t.judgeModel = add("JudgeModel", judgeModelEntry, "Judges a model by its evaluation.", 0, append([]defaults.Statement{
+		defaults.Actions{"s3:GetObject"}.To(construct.Objects(t.artifacts, runsPrefix+"*")),
+		// Without it a missing report is "access denied".
+		defaults.Actions{"s3:ListBucket"}.To(construct.BucketArn(t.artifacts)).If(defaults.ListBelow(runsPrefix)),
+	}, throughS3(t.artifacts, "kms:Decrypt")...)...)
 }
 
 func (t *TrainingPipeline) addApprovals(p *TrainingPipelineProps) {
@@ -578,7 +577,13 @@ func (t *TrainingPipeline) addApprovals(p *TrainingPipelineProps) {
 		if p.EncryptionKey != nil {
 			made.MasterKey = p.EncryptionKey
 		}
-		t.topic = awssns.NewTopic(t, jsii.String("ApprovalRequests"), made)
+		topic := awssns.NewTopic(t, jsii.String("ApprovalRequests"), made)
+		if made.MasterKey == nil {
+			var l1 awssns.CfnTopic
+			jsii.UnsafeCast(topic.Node().DefaultChild(), &l1)
+			l1.SetKmsMasterKeyId(jsii.String("alias/aws/sns"))
+		}
+		t.topic = topic
 	}
 }
 
@@ -587,16 +592,20 @@ func (t *TrainingPipeline) addApprovals(p *TrainingPipelineProps) {
 // decide requests and end the tasks that wait. Whoever may call the function
 // may decide, and the function keeps who it was.
 func (t *TrainingPipeline) AddApprovals(fn *function.Function) {
-	fn.AddEnvironment(training.EnvApprovals, *t.approvals.TableName())
-	defaults.Actions{"dynamodb:GetItem", "dynamodb:UpdateItem"}.Grant(fn, t.approvals.TableArn())
+	fn.AddEnvironment(training.EnvApprovals, *construct.TableName(t.approvals))
+	defaults.Grant(fn,
+		defaults.Actions{"dynamodb:GetItem", "dynamodb:UpdateItem"}.To(construct.TableArn(t.approvals)),
+		defaults.Actions{"states:SendTaskFailure", "states:SendTaskSuccess"}.To(construct.Ref(t.workflow.machine)))
 	if t.key != nil {
-		writeWithKey.GrantIf(onlyThroughDynamoDB(), fn, t.key.KeyArn())
+		defaults.Grant(fn, defaults.UseKey.To(construct.KeyArn(t.key)).If(defaults.Through("dynamodb")))
 	}
-	defaults.Actions{"states:SendTaskFailure", "states:SendTaskSuccess"}.Grant(fn, t.workflow.machine.Ref())
 }
 
 // Workflow returns the workflow.
 func (t *TrainingPipeline) Workflow() *Workflow { return t.workflow }
+
+// Alarms returns the alarms that were made, which are the workflow's.
+func (t *TrainingPipeline) Alarms() []awscloudwatch.CfnAlarm { return t.workflow.Alarms() }
 
 // GrantStart lets the grantee start runs.
 func (t *TrainingPipeline) GrantStart(grantee awsiam.IGrantable) awsiam.Grant {

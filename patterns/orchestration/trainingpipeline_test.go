@@ -112,7 +112,7 @@ func TestTrainingPipelineEverything(t *testing.T) {
 
 func TestTrainingPipelineIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
-	isConstruct(t, stack, orchestration.NewTrainingPipeline(stack, "Pipeline", pipelineProps(stack)))
+	cdktest.IsConstruct(t, orchestration.NewTrainingPipeline(stack, "Pipeline", pipelineProps(stack)))
 }
 
 // trainingCloud stands for AWS in a run: what each state calls, with our own functions
@@ -714,7 +714,7 @@ func TestTrainingPipelineAllowsLittle(t *testing.T) {
 
 func TestTrainingPipelineRejects(t *testing.T) {
 	stack := cdktest.NewStack(t)
-	cdktest.Rejects(t, func() { orchestration.NewTrainingPipeline(stack, "Pipeline", nil) }, "Test/Pipeline: wrong props", "Table is empty",
+	cdktest.Rejects(t, func() { orchestration.NewTrainingPipeline(stack, "Pipeline", nil) }, "Test/Pipeline: wrong props", "Table is not set",
 		"Transform.Script", "Quality is empty", "Training.Image.URI", "Evaluation.Image.URI", "Evaluation.Metrics is empty")
 	p := pipelineProps(stack)
 	p.Transform.JobName, p.Transform.Workers, p.Transform.Timeout = "job", 1, time.Second

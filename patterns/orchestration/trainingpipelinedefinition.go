@@ -3,10 +3,11 @@ package orchestration
 import (
 	"fmt"
 	"maps"
+	"path"
 	"strings"
 	"time"
 
-	"github.com/serverless-go/cdk/patterns/internal/construct"
+	"github.com/serverless-go/cdk/internal/construct"
 	"github.com/serverless-go/cdk/patterns/orchestration/training"
 )
 
@@ -109,8 +110,8 @@ func (t *TrainingPipeline) definition(p *TrainingPipelineProps) object {
 func (t *TrainingPipeline) prepare(p *TrainingPipelineProps) object {
 	constants := object{
 		"runPrefix":       t.prefix,
-		"bucket":          t.artifacts.BucketName(),
-		"rawBucket":       p.Table.lake.raw.BucketName(),
+		"bucket":          construct.BucketName(t.artifacts),
+		"rawBucket":       construct.BucketName(p.Table.lake.raw),
 		"manifest":        jsonata("$states.input.manifest"),
 		"trainingQuery":   p.query(p.Training.Query),
 		"evaluationQuery": p.query(p.Evaluation.Query),
@@ -123,7 +124,7 @@ func (t *TrainingPipeline) prepare(p *TrainingPipelineProps) object {
 
 func (t *TrainingPipeline) addDataStates(p *TrainingPipelineProps, add func(string, object)) {
 	lake := p.Table.lake
-	add("Check manifest", callFunction(t.checkManifest.Target().FunctionArn(), 6*time.Minute,
+	add("Check manifest", callFunction(construct.FunctionArn(t.checkManifest.Target()), 6*time.Minute,
 		object{"bucket": jsonata("$rawBucket"), "key": jsonata("$manifest"), "prefix": rawPrefix},
 		object{"Assign": object{"run": jsonata(runName), "data": jsonata("$states.result.Payload")}}))
 
@@ -149,7 +150,7 @@ func (t *TrainingPipeline) addDataStates(p *TrainingPipelineProps, add func(stri
 	add("Profile data", t.query(lake, "SELECT "+strings.Join(columns, ", ")+" FROM "+p.Table.SQL(), nil))
 	add("Read profile", step("athena:getQueryResults", time.Minute,
 		object{"QueryExecutionId": jsonata("$states.input.QueryExecution.QueryExecutionId"), "MaxResults": 2}, athenaRetry(), nil))
-	add("Judge data", callFunction(t.judgeData.Target().FunctionArn(), time.Minute,
+	add("Judge data", callFunction(construct.FunctionArn(t.judgeData.Target()), time.Minute,
 		object{"bounds": bounds, "profile": jsonata("$states.input.ResultSet")},
 		object{"Assign": object{"quality": jsonata("$states.result.Payload.values")}}))
 
@@ -208,7 +209,7 @@ func (t *TrainingPipeline) addModelStates(p *TrainingPipelineProps, add func(str
 	instances := construct.Or(s.Instances, 1)
 	arguments := object{
 		"TrainingJobName": jsonata("$run & '-' & " + attempt),
-		"RoleArn":         t.trainingRole.RoleArn(),
+		"RoleArn":         construct.RoleArn(t.trainingRole),
 		"AlgorithmSpecification": object{
 			"TrainingImage": s.Image.URI, "TrainingInputMode": "File",
 		},
@@ -255,7 +256,7 @@ func (t *TrainingPipeline) addModelStates(p *TrainingPipelineProps, add func(str
 	}
 	add("Evaluate", step("sagemaker:createProcessingJob.sync", construct.Or(e.Timeout, time.Hour)+time.Hour, object{
 		"ProcessingJobName": jsonata("$run & '-' & " + attempt),
-		"RoleArn":           t.evaluationRole.RoleArn(),
+		"RoleArn":           construct.RoleArn(t.evaluationRole),
 		"AppSpecification":  application,
 		"ProcessingInputs":  []any{input("model", jsonata("$model")), input("test", jsonata("$test"))},
 		"ProcessingOutputConfig": t.encrypted(object{"Outputs": []any{object{
@@ -277,7 +278,7 @@ func (t *TrainingPipeline) addModelStates(p *TrainingPipelineProps, add func(str
 	for _, m := range e.Metrics {
 		bounds = append(bounds, bound(m.Name, m.Min, m.Max))
 	}
-	add("Judge model", callFunction(t.judgeModel.Target().FunctionArn(), time.Minute, object{
+	add("Judge model", callFunction(construct.FunctionArn(t.judgeModel.Target()), time.Minute, object{
 		"bucket": jsonata("$bucket"),
 		"key":    jsonata("$substringAfter($evaluation, 's3://' & $bucket & '/')"),
 		"bounds": bounds,
@@ -286,8 +287,8 @@ func (t *TrainingPipeline) addModelStates(p *TrainingPipelineProps, add func(str
 
 // encrypted adds the key of the artifacts to an output.
 func (t *TrainingPipeline) encrypted(output object) object {
-	if key := t.artifacts.EncryptionKey(); key != nil {
-		output["KmsKeyId"] = key.KeyArn()
+	if key := construct.EncryptionKey(t.artifacts); key != nil {
+		output["KmsKeyId"] = construct.KeyArn(key)
 	}
 	return output
 }
@@ -295,7 +296,7 @@ func (t *TrainingPipeline) encrypted(output object) object {
 // volume adds the key of the instances' disks.
 func (p *TrainingPipelineProps) volume(cluster object) object {
 	if p.EncryptionKey != nil {
-		cluster["VolumeKmsKeyId"] = p.EncryptionKey.KeyArn()
+		cluster["VolumeKmsKeyId"] = construct.KeyArn(p.EncryptionKey)
 	}
 	return cluster
 }
@@ -306,7 +307,7 @@ func (t *TrainingPipeline) addApprovalStates(p *TrainingPipelineProps, add func(
 	const request = "{'run': $states.context.Execution.Name, 'dataset': $data.dataset, 'quality': $quality, 'metrics': $metrics, 'model': $model}"
 	expiry := construct.Or(p.Approval.Expiry, 7*day)
 	add("Ask for approval", step("sns:publish", time.Minute, object{
-		"TopicArn": t.topic.TopicArn(),
+		"TopicArn": construct.TopicArn(t.topic),
 		"Subject":  "A model waits for approval",
 		"Message":  jsonata("$string(" + request + ")"),
 	}, retryOn(6, 2*time.Second, time.Minute, "SNS.AmazonSNSException", "SNS.SdkClientException"), nil))
@@ -314,7 +315,7 @@ func (t *TrainingPipeline) addApprovalStates(p *TrainingPipelineProps, add func(
 		return object{"N": jsonata(fmt.Sprintf("$string($floor($toMillis($states.context.State.EnteredTime) / 1000) + %d)", seconds(d)))}
 	}
 	add("Await approval", step("aws-sdk:dynamodb:putItem.waitForTaskToken", expiry, object{
-		"TableName": t.approvals.TableName(),
+		"TableName": construct.TableName(t.approvals),
 		"Item": object{
 			training.AttrRun:       object{"S": jsonata("$states.context.Execution.Name")},
 			training.AttrToken:     object{"S": jsonata("$states.context.Task.Token")},
@@ -358,7 +359,7 @@ func (t *TrainingPipeline) register(p *TrainingPipelineProps) object {
 func (t *TrainingPipeline) createModel(add func(string, object)) {
 	add("Create model", step("sagemaker:createModel", time.Minute, object{
 		"ModelName":              jsonata("$run & '-' & " + attempt),
-		"ExecutionRoleArn":       t.modelRole.RoleArn(),
+		"ExecutionRoleArn":       construct.RoleArn(t.modelRole),
 		"PrimaryContainer":       object{"ModelPackageName": jsonata("$modelPackage")},
 		"EnableNetworkIsolation": true,
 	}, sagemakerRetry(), object{
@@ -404,7 +405,7 @@ func (t *TrainingPipeline) addEndpointStates(p *TrainingPipelineProps, add func(
 		}},
 	}
 	if p.EncryptionKey != nil {
-		config["KmsKeyId"] = p.EncryptionKey.KeyArn()
+		config["KmsKeyId"] = construct.KeyArn(p.EncryptionKey)
 	}
 	add("Configure endpoint", step("sagemaker:createEndpointConfig", time.Minute, config, sagemakerRetry(), object{
 		"Assign": object{"endpointConfig": jsonata("$run & '-' & " + attempt), "looks": 0},
@@ -508,8 +509,8 @@ func (t *TrainingPipeline) publish(p *TrainingPipelineProps) object {
 		model["endpoint"] = t.endpointName
 	}
 	return step("events:putEvents", time.Minute, object{"Entries": []any{object{
-		"EventBusName": p.busARN(),
-		"Source":       "training." + *t.Node().Id(),
+		"EventBusName": t.busARN(p),
+		"Source":       "training." + path.Base(construct.Path(t)), // its id
 		"DetailType":   "ModelPublished",
 		"Detail":       model,
 	}}}, retryOn(6, 2*time.Second, time.Minute, "EventBridge.FailedEntry", "EventBridge.AmazonEventBridgeException", "EventBridge.SdkClientException"),

@@ -18,10 +18,10 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsstepfunctions"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
+	"github.com/serverless-go/cdk/internal/statemachine"
 	"github.com/serverless-go/cdk/patterns/alarm"
-	"github.com/serverless-go/cdk/patterns/internal/construct"
-	"github.com/serverless-go/cdk/patterns/internal/defaults"
-	"github.com/serverless-go/cdk/patterns/internal/statemachine"
 	"github.com/serverless-go/cdk/patterns/orchestration/asl"
 	"github.com/serverless-go/cdk/patterns/props"
 )
@@ -30,24 +30,30 @@ import (
 // Definition, File and Chain is set.
 type WorkflowProps struct {
 	// Definition is the workflow in the Amazon States Language, as Go values:
-	// maps, slices, texts, numbers, booleans and nil. A text, or a pointer to
-	// one, may be a token, such as a function's ARN. Without QueryLanguage it
-	// is in JSONata.
+	// maps, slices, texts, numbers, booleans and nil. A text, or a pointer to one,
+	// may be a token, such as a function's ARN. Without QueryLanguage it is in
+	// JSONata.
+	//
+	// Default: none; set exactly one of Definition, File and Chain.
 	Definition map[string]any
-	// File is the path of the workflow in the Amazon States Language, in JSON,
-	// as Workflow Studio opens and saves it. "${Name}" in any of its texts is
+	// File is the path of the workflow in the Amazon States Language, in JSON, as
+	// Workflow Studio opens and saves it. "${Name}" in any of its texts is
 	// replaced by the substitution of this name; a text that is nothing else
 	// becomes the value itself, which may be a number, a boolean or an array.
 	// Without QueryLanguage it is in JSONPath, as the language has it.
+	//
+	// Default: none; set exactly one of Definition, File and Chain.
 	File string
 	// Substitutions are the values of the placeholders in File. Each must be
 	// used, and none may be missing.
 	//
 	// Default: none.
 	Substitutions map[string]Substitution
-	// Chain is the workflow made of the CDK's states. Statements that the
-	// states need are added to the role. It is in JSONata unless
-	// QueryLanguage says otherwise.
+	// Chain is the workflow made of the CDK's states. Statements that the states
+	// need are added to the role. It is in JSONata unless QueryLanguage says
+	// otherwise.
+	//
+	// Default: none; set exactly one of Definition, File and Chain.
 	Chain awsstepfunctions.IChainable
 	// QueryLanguage is that of Definition or Chain, where they name none.
 	//
@@ -71,6 +77,7 @@ type WorkflowProps struct {
 	// Default: what the states of Chain need, and the children of Distributed
 	// Maps.
 	Allow []awsiam.PolicyStatement
+	allow []defaults.Statement // the same, of constructs in this package
 
 	// Alias publishes a version at each deployment that changes the workflow
 	// and points an alias of this name at it, as Deployment says. Callers are
@@ -120,17 +127,18 @@ type Deployment struct {
 	//
 	// Default: all at once.
 	Percentage int
-	// Linear moves the same percentage again after each interval, rather than
-	// all the rest after the first.
+	// Linear moves the same percentage again after each interval.
+	//
+	// Default: all the rest is moved after the first.
 	Linear bool
 	// Interval is the time between two moves, whole minutes up to 35 hours.
 	//
 	// Default: 10 minutes.
 	Interval time.Duration
-	// Alarms move the alias back, beside the workflow's own.
+	// RollbackAlarms move the alias back, beside the workflow's own.
 	//
 	// Default: the workflow's alarms Failed, Throttled and TimedOut.
-	Alarms []awscloudwatch.IAlarm
+	RollbackAlarms []awscloudwatch.IAlarm
 }
 
 func (d Deployment) check(c *props.Check) {
@@ -145,6 +153,8 @@ func (d Deployment) check(c *props.Check) {
 // and notifies nobody.
 type WorkflowAlarms struct {
 	// Off makes none of them.
+	//
+	// Default: all are made.
 	Off bool
 	// Topic is told when an alarm goes off and when it is over.
 	//
@@ -170,8 +180,7 @@ type WorkflowAlarms struct {
 	Aborted alarm.Tuning
 }
 
-// Check records what is wrong with the tunings.
-func (a WorkflowAlarms) Check(c *props.Check) {
+func (a WorkflowAlarms) check(c *props.Check) {
 	c.Nested("Failed", a.Failed.Check)
 	c.Nested("Throttled", a.Throttled.Check)
 	c.Nested("TimedOut", a.TimedOut.Check)
@@ -212,14 +221,7 @@ func NewWorkflow(scope constructs.Construct, id string, p *WorkflowProps) *Workf
 	if w.logs == nil {
 		w.logs = statemachine.LogGroup(w, "Logs", p.LogRetention, p.EncryptionKey)
 	}
-	allow := append(append(p.Allow[:len(p.Allow):len(p.Allow)], chained...), statemachine.AllowLogging())
-	if !p.WithoutTracing {
-		allow = append(allow, statemachine.AllowTracing())
-	}
-	if p.EncryptionKey != nil {
-		allow = append(allow, allowEncryptedLogs(p.EncryptionKey))
-	}
-	w.role = defaults.ServiceRole(w, "Role", "states.amazonaws.com", allow...)
+	w.addRole(p, chained)
 	w.addMachine(p, d)
 	if labels := slices.Compact(d.maps()); len(labels) > 0 {
 		statemachine.AllowMaps(w, "MapPolicy", w.role, w.machine, labels...)
@@ -251,7 +253,7 @@ func (p *WorkflowProps) check(c *props.Check, scope constructs.Construct) (*defi
 	c.Require(p.File == "" || p.QueryLanguage == "", "QueryLanguage", string(p.QueryLanguage), "none with File", "set it in the file")
 	c.Require(p.LogGroup == nil || p.LogRetention == "", "LogRetention", string(p.LogRetention), "none with LogGroup", "set the retention on the group itself")
 	c.Nested("Deployment", p.Deployment.check)
-	c.Nested("Alarms", p.Alarms.Check)
+	c.Nested("Alarms", p.Alarms.check)
 
 	given := 0
 	for _, set := range []bool{p.Definition != nil, p.File != "", p.Chain != nil} {
@@ -296,7 +298,22 @@ func (p *WorkflowProps) language() asl.QueryLanguage {
 }
 
 func (d Deployment) isZero() bool {
-	return d.Percentage == 0 && !d.Linear && d.Interval == 0 && len(d.Alarms) == 0
+	return d.Percentage == 0 && !d.Linear && d.Interval == 0 && len(d.RollbackAlarms) == 0
+}
+
+func (w *Workflow) addRole(p *WorkflowProps, chained []awsiam.PolicyStatement) {
+	allow := append(slices.Clone(p.allow), statemachine.ToLog())
+	if !p.WithoutTracing {
+		allow = append(allow, statemachine.ToTrace())
+	}
+	if p.EncryptionKey != nil {
+		allow = append(allow, w.toEncryptLogs(p.EncryptionKey))
+	}
+	policy := defaults.Document(allow...)
+	if given := slices.Concat(p.Allow, chained); len(given) > 0 {
+		policy.AddStatements(given...)
+	}
+	w.role = defaults.ServiceRoleWith(w, "Role", "states.amazonaws.com", policy)
 }
 
 func (w *Workflow) addMachine(p *WorkflowProps, d *definition) {
@@ -307,7 +324,7 @@ func (w *Workflow) addMachine(p *WorkflowProps, d *definition) {
 	cfn := &awsstepfunctions.CfnStateMachineProps{
 		// As text: a template's object cannot hold null.
 		DefinitionString:     &d.text,
-		RoleArn:              w.role.RoleArn(),
+		RoleArn:              w.role,
 		StateMachineType:     &kind,
 		LoggingConfiguration: statemachine.Logging(w.logs, p.LogData),
 		TracingConfiguration: &awsstepfunctions.CfnStateMachine_TracingConfigurationProperty{Enabled: jsii.Bool(!p.WithoutTracing)},
@@ -315,7 +332,7 @@ func (w *Workflow) addMachine(p *WorkflowProps, d *definition) {
 	if p.EncryptionKey != nil {
 		cfn.EncryptionConfiguration = &awsstepfunctions.CfnStateMachine_EncryptionConfigurationProperty{
 			Type:                         jsii.String("CUSTOMER_MANAGED_KMS_KEY"),
-			KmsKeyId:                     p.EncryptionKey.KeyArn(),
+			KmsKeyId:                     construct.KeyArn(p.EncryptionKey),
 			KmsDataKeyReusePeriodSeconds: jsii.Number(300),
 		}
 	}
@@ -325,57 +342,50 @@ func (w *Workflow) addMachine(p *WorkflowProps, d *definition) {
 	w.machine.Node().AddDependency(w.role)
 }
 
-// allowEncryptedLogs lets log delivery encrypt what Step Functions hands it
+// toEncryptLogs lets log delivery encrypt what Step Functions hands it
 // (https://docs.aws.amazon.com/step-functions/latest/dg/encryption-at-rest.html).
-func allowEncryptedLogs(key awskms.IKey) awsiam.PolicyStatement {
+func (w *Workflow) toEncryptLogs(key awskms.IKey) defaults.Statement {
 	logs := map[string]any{"StringEquals": map[string]any{
-		"kms:EncryptionContext:SourceArn": awscdk.Fn_Sub(jsii.String("arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:*"), nil),
+		"kms:EncryptionContext:SourceArn": defaults.Sub("arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:*"),
 	}}
-	key.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Actions:    jsii.Strings("kms:Decrypt"),
-		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("delivery.logs.amazonaws.com"), nil)},
-		Resources:  jsii.Strings("*"), // of a key's policy: the key itself
-		Conditions: &logs,
-	}), nil)
-	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Actions:    jsii.Strings("kms:GenerateDataKey"),
-		Resources:  &[]*string{key.KeyArn()},
-		Conditions: &logs,
+	// One statement serves all workflows with the key.
+	construct.Once(key, "allows log delivery", func() bool {
+		defaults.AllowServiceKey(w, key, "delivery.logs.amazonaws.com",
+			defaults.Actions{"kms:Decrypt"}.To(jsii.String("*")).If(logs)) // of a key's policy: the key itself
+		return true
 	})
+	return defaults.Actions{"kms:GenerateDataKey"}.To(construct.KeyArn(key)).If(logs)
 }
 
 // allowKey lets the workflow use the key for its own data and that of the
 // children of its Distributed Maps.
 func (w *Workflow) allowKey(key awskms.IKey) {
-	machine := w.machine.Ref()
+	machine := *construct.Ref(w.machine)
 	awsiam.NewPolicy(w, jsii.String("KeyPolicy"), &awsiam.PolicyProps{
 		Roles: &[]awsiam.IRole{w.role},
-		Statements: &[]awsiam.PolicyStatement{awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-			Actions:   jsii.Strings("kms:Decrypt", "kms:GenerateDataKey"),
-			Resources: &[]*string{key.KeyArn()},
-			Conditions: &map[string]any{"StringLike": map[string]any{
-				"kms:EncryptionContext:aws:states:stateMachineArn": []*string{machine, jsii.String(*machine + "/*")},
-			}},
-		})},
+		Document: defaults.Document(defaults.Actions{"kms:Decrypt", "kms:GenerateDataKey"}.To(construct.KeyArn(key)).
+			If(map[string]any{"StringLike": map[string]any{
+				"kms:EncryptionContext:aws:states:stateMachineArn": []string{machine, machine + "/*"},
+			}})),
 	})
 }
 
-// addAlarms returns the names of the alarms that tell a bad version.
-func (w *Workflow) addAlarms(a WorkflowAlarms) (watched []*string) {
+// addAlarms returns the alarms that tell a bad version.
+func (w *Workflow) addAlarms(a WorkflowAlarms) (watched []awscloudwatch.CfnAlarm) {
 	if a.Off {
 		return nil
 	}
 	add := func(id, metric, description string, t alarm.Tuning) awscloudwatch.CfnAlarm {
 		made := alarm.New(w, id, alarm.Alarm{
 			Namespace: "AWS/States", Metric: metric, Statistic: "Sum", Threshold: 1, Description: description,
-			Dimensions: map[string]*string{"StateMachineArn": w.machine.Ref()},
+			Dimensions: map[string]*string{"StateMachineArn": construct.Ref(w.machine)},
 		}, t, a.Topic)
 		if made != nil {
 			w.alarms = append(w.alarms, made)
 		}
 		return made
 	}
-	of := " of " + *w.Node().Path()
+	of := " of " + construct.Path(w)
 	bad := []awscloudwatch.CfnAlarm{
 		add("Failed", "ExecutionsFailed", "Executions"+of+" failed: mend the cause and redrive them.", a.Failed),
 		add("TimedOut", "ExecutionsTimedOut", "Executions"+of+" took longer than the time-out: see in which state they waited.", a.TimedOut),
@@ -387,22 +397,22 @@ func (w *Workflow) addAlarms(a WorkflowAlarms) (watched []*string) {
 	}
 	for _, made := range bad {
 		if made != nil {
-			watched = append(watched, made.Ref())
+			watched = append(watched, made)
 		}
 	}
 	return watched
 }
 
-func (w *Workflow) addAlias(d Deployment, watched []*string) {
+func (w *Workflow) addAlias(d Deployment, watched []awscloudwatch.CfnAlarm) {
 	w.version = awsstepfunctions.NewCfnStateMachineVersion(w, jsii.String("Version"), &awsstepfunctions.CfnStateMachineVersionProps{
-		StateMachineArn: w.machine.Ref(),
+		StateMachineArn: construct.Ref(w.machine),
 		// A new revision replaces the version, which publishes the next one.
 		StateMachineRevisionId: w.machine.AttrStateMachineRevisionId(),
 	})
 	// Executions that run with the old version, and an alias on its way, need it.
 	w.version.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
 	preference := &awsstepfunctions.CfnStateMachineAlias_DeploymentPreferenceProperty{
-		StateMachineVersionArn: w.version.Ref(),
+		StateMachineVersionArn: construct.Ref(w.version),
 		Type:                   jsii.String("ALL_AT_ONCE"),
 	}
 	if d.Percentage != 0 {
@@ -413,11 +423,15 @@ func (w *Workflow) addAlias(d Deployment, watched []*string) {
 		preference.Percentage = jsii.Number(d.Percentage)
 		preference.Interval = jsii.Number(construct.Or(d.Interval, 10*time.Minute).Minutes())
 	}
-	for _, more := range d.Alarms {
-		watched = append(watched, more.AlarmName())
+	var alarms []*string
+	for _, own := range watched {
+		alarms = append(alarms, construct.Ref(own))
 	}
-	if len(watched) > 0 {
-		preference.Alarms = &watched
+	for _, more := range d.RollbackAlarms {
+		alarms = append(alarms, more.AlarmName())
+	}
+	if len(alarms) > 0 {
+		preference.Alarms = &alarms
 	}
 	w.alias = awsstepfunctions.NewCfnStateMachineAlias(w, jsii.String("Alias"), &awsstepfunctions.CfnStateMachineAliasProps{
 		Name:                 &w.name,
@@ -428,16 +442,16 @@ func (w *Workflow) addAlias(d Deployment, watched []*string) {
 // ARN returns what callers start: the alias, or the state machine without one.
 func (w *Workflow) ARN() *string {
 	if w.alias != nil {
-		return w.alias.Ref()
+		return construct.Ref(w.alias)
 	}
-	return w.machine.Ref()
+	return construct.Ref(w.machine)
 }
 
 // StateMachine returns the state machine for other constructs. It is the
 // machine itself, without its alias.
 func (w *Workflow) StateMachine() awsstepfunctions.IStateMachine {
 	if w.imported == nil {
-		w.imported = awsstepfunctions.StateMachine_FromStateMachineArn(w, jsii.String("Interface"), w.machine.Ref())
+		w.imported = awsstepfunctions.StateMachine_FromStateMachineArn(w, jsii.String("Interface"), construct.Ref(w.machine))
 	}
 	return w.imported
 }
@@ -458,11 +472,11 @@ func (w *Workflow) Role() awsiam.IRole { return w.role }
 func (w *Workflow) LogGroup() awslogs.ILogGroup { return w.logs }
 
 // Alarms returns the alarms that were made.
-func (w *Workflow) Alarms() []awscloudwatch.CfnAlarm { return w.alarms }
+func (w *Workflow) Alarms() []awscloudwatch.CfnAlarm { return slices.Clone(w.alarms) }
 
 // GrantPrincipal returns the principal that the states act as. It makes a
 // Workflow an awsiam.IGrantable.
-func (w *Workflow) GrantPrincipal() awsiam.IPrincipal { return w.role.GrantPrincipal() }
+func (w *Workflow) GrantPrincipal() awsiam.IPrincipal { return w.role }
 
 // GrantStart lets the grantee start executions, through the alias only if
 // there is one. Step Functions authorizes an alias by its state machine's ARN
@@ -473,31 +487,31 @@ func (w *Workflow) GrantStart(grantee awsiam.IGrantable) awsiam.Grant {
 	if w.express {
 		actions = append(actions, "states:StartSyncExecution")
 	}
-	if w.alias == nil {
-		return actions.Grant(grantee, w.machine.Ref())
+	start := actions.To(construct.Ref(w.machine))
+	if w.alias != nil {
+		start = start.If(map[string]any{"StringEquals": map[string]any{"states:StateMachineQualifier": w.name}})
 	}
-	return actions.GrantIf(map[string]any{"StringEquals": map[string]any{"states:StateMachineQualifier": w.name}},
-		grantee, w.machine.Ref())
+	return defaults.Grant(grantee, start)
 }
 
 // GrantRead lets the grantee list the executions and read their state, result
 // and history. Express workflows keep none: read their log.
 func (w *Workflow) GrantRead(grantee awsiam.IGrantable) awsiam.Grant {
-	return defaults.Actions{"states:ListExecutions"}.Grant(grantee, w.machine.Ref()).
-		Combine(defaults.Actions{"states:DescribeExecution", "states:GetExecutionHistory"}.
-			Grant(grantee, statemachine.Execution(w.machine, ":*")))
+	return defaults.Grant(grantee,
+		defaults.Actions{"states:ListExecutions"}.To(construct.Ref(w.machine)),
+		defaults.Actions{"states:DescribeExecution", "states:GetExecutionHistory"}.To(statemachine.Execution(w, w.machine, ":*")))
 }
 
 // GrantRedrive lets the grantee redrive executions that failed, were aborted or
 // timed out.
 func (w *Workflow) GrantRedrive(grantee awsiam.IGrantable) awsiam.Grant {
-	return defaults.Actions{"states:RedriveExecution"}.Grant(grantee, statemachine.Execution(w.machine, ":*"))
+	return defaults.Grant(grantee, defaults.Actions{"states:RedriveExecution"}.To(statemachine.Execution(w, w.machine, ":*")))
 }
 
 // GrantTaskResponse lets the grantee answer tasks that wait with a token.
 func (w *Workflow) GrantTaskResponse(grantee awsiam.IGrantable) awsiam.Grant {
-	return defaults.Actions{"states:SendTaskFailure", "states:SendTaskHeartbeat", "states:SendTaskSuccess"}.
-		Grant(grantee, w.machine.Ref())
+	return defaults.Grant(grantee, defaults.Actions{"states:SendTaskFailure", "states:SendTaskHeartbeat", "states:SendTaskSuccess"}.
+		To(construct.Ref(w.machine)))
 }
 
 // fromChain renders the CDK's states.
@@ -506,7 +520,7 @@ func fromChain(scope constructs.Construct, chain awsstepfunctions.IChainable, la
 	d := &definition{field: "Chain"}
 	graph := awsstepfunctions.NewStateGraph(chain.StartState(), jsii.String("the workflow"))
 	graph.SetTimeout(construct.Duration(timeout))
-	body := awsstepfunctions.NewChainDefinitionBody(chain).Bind(scope, awsiam.NewServicePrincipal(jsii.String("states.amazonaws.com"), nil),
+	body := awsstepfunctions.NewChainDefinitionBody(chain).Bind(scope, defaults.ServicePrincipal(scope, "states.amazonaws.com"),
 		&awsstepfunctions.StateMachineProps{QueryLanguage: language}, graph)
 	text, err := join(awscdk.Stack_Of(scope).Resolve(body.DefinitionString))
 	d.text = text

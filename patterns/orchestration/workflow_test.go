@@ -64,7 +64,7 @@ func TestWorkflowEverything(t *testing.T) {
 		Alias:   "live",
 		Deployment: orchestration.Deployment{
 			Percentage: 10, Linear: true, Interval: 5 * time.Minute,
-			Alarms: []awscloudwatch.IAlarm{awscloudwatch.Alarm_FromAlarmName(stack, jsii.String("Shop"), jsii.String("shop"))},
+			RollbackAlarms: []awscloudwatch.IAlarm{awscloudwatch.Alarm_FromAlarmName(stack, jsii.String("Shop"), jsii.String("shop"))},
 		},
 		EncryptionKey:  awskms.NewKey(stack, jsii.String("Key"), nil),
 		LogRetention:   awslogs.RetentionDays_ONE_WEEK,
@@ -132,7 +132,7 @@ func TestWorkflowOfFile(t *testing.T) {
 	})
 	resource := cdktest.Synth(t, stack).One(t, "AWS::StepFunctions::StateMachine", nil)
 	var got, want map[string]any
-	if err := json.Unmarshal([]byte(deployed(resource.Properties["DefinitionString"])), &got); err != nil {
+	if err := json.Unmarshal([]byte(cdktest.Deployed(t, resource.Properties["DefinitionString"])), &got); err != nil {
 		t.Fatal(err)
 	}
 	file, err := os.ReadFile(filepath.Join("testdata", "orders.asl.json"))
@@ -158,7 +158,7 @@ func same(t *testing.T, got, want any) {
 
 func TestWorkflowIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
-	isConstruct(t, stack, orchestration.NewWorkflow(stack, "Greeting", &orchestration.WorkflowProps{Definition: greeting(jsii.String("f"))}))
+	cdktest.IsConstruct(t, orchestration.NewWorkflow(stack, "Greeting", &orchestration.WorkflowProps{Definition: greeting(jsii.String("f"))}))
 }
 
 func TestWorkflowAccessors(t *testing.T) {

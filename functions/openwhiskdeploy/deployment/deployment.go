@@ -7,11 +7,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -21,20 +18,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/aws/smithy-go"
+	"github.com/serverless-go/cdk/functions/internal/resource"
 	"github.com/serverless-go/cdk/patterns/orchestration/openwhisk/api"
 	"github.com/serverless-go/cdk/patterns/orchestration/openwhisk/schema"
 )
-
-// Secrets is what the deployment needs of Secrets Manager.
-type Secrets interface {
-	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
-}
-
-// Objects is what the deployment needs of S3.
-type Objects interface {
-	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
-}
 
 // FromEnv returns the handler of the custom resource.
 func FromEnv(cfg aws.Config) (awslambda.Handler, error) {
@@ -44,18 +31,14 @@ func FromEnv(cfg aws.Config) (awslambda.Handler, error) {
 
 // Handler deploys.
 type Handler struct {
-	Secrets Secrets
-	Objects Objects
+	Secrets resource.Secrets
+	Objects resource.Objects
 	// HTTP calls OpenWhisk; nil means http.DefaultClient.
 	HTTP *http.Client
 	// Pause is between two attempts at what a new permission allows, which
 	// takes IAM some seconds to know; default 5 s.
 	Pause time.Duration
 }
-
-// margin is kept to put everything back and to answer CloudFormation, which
-// would wait on in silence.
-const margin = 90 * time.Second
 
 // Handle makes OpenWhisk hold what the resource's properties say, or nothing
 // when it is deleted. When CloudFormation rolls back, it says so with the
@@ -65,27 +48,16 @@ const margin = 90 * time.Second
 // CloudFormation deletes the old deployment once the new one stands.
 func (h *Handler) Handle(ctx context.Context, event cfn.Event) (physicalID string, data map[string]any, err error) {
 	physicalID, data, err = h.handle(ctx, event)
-	if err != nil && len(err.Error()) > maxReason {
-		slog.ErrorContext(ctx, "not deployed", "error", err)
-		err = fmt.Errorf("%.*s ... (the rest is in the log)", maxReason, err)
-	}
-	return physicalID, data, err
+	return physicalID, data, resource.Brief(ctx, err)
 }
-
-// maxReason is how much of an error CloudFormation is told, whose answer has
-// room for 4 KB in all.
-const maxReason = 2000
 
 func (h *Handler) handle(ctx context.Context, event cfn.Event) (physicalID string, data map[string]any, err error) {
 	physicalID = event.PhysicalResourceID
 	if event.RequestType == cfn.RequestDelete && !strings.HasPrefix(physicalID, prefix) {
 		return physicalID, nil, nil // it was never deployed
 	}
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-margin))
-		defer cancel()
-	}
+	ctx, cancel := resource.WithMargin(ctx)
+	defer cancel()
 	p := properties(event.ResourceProperties)
 	client, err := h.client(ctx, p)
 	if err != nil {
@@ -135,25 +107,9 @@ func (p properties) text(name string) string {
 // client returns a client with the key that is in the secret now.
 func (h *Handler) client(ctx context.Context, p properties) (*api.Client, error) {
 	arn := p.text(schema.Credentials)
-	var secret *secretsmanager.GetSecretValueOutput
-	err := h.patiently(ctx, func() (err error) {
-		secret, err = h.Secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &arn})
-		return err
-	})
+	text, _, err := resource.ReadSecret(ctx, h.Secrets, arn, p.text(schema.Field), h.Pause)
 	if err != nil {
 		return nil, fmt.Errorf("read the credentials: %w", err)
-	}
-	text := aws.ToString(secret.SecretString)
-	if field := p.text(schema.Field); field != "" {
-		var fields map[string]any
-		// The decoder's error would show a part of the secret.
-		if json.Unmarshal([]byte(text), &fields) != nil {
-			return nil, fmt.Errorf("read the credentials: the secret %s is no JSON object", arn)
-		}
-		var ok bool
-		if text, ok = fields[field].(string); !ok {
-			return nil, fmt.Errorf("read the credentials: the secret %s has no text in its field %s", arn, field)
-		}
 	}
 	key, err := api.ParseKey(text)
 	if err != nil {
@@ -165,16 +121,7 @@ func (h *Handler) client(ctx context.Context, p properties) (*api.Client, error)
 // bundle returns the files that are deployed.
 func (h *Handler) bundle(ctx context.Context, p properties) (fs.FS, error) {
 	bucket, key := p.text(schema.Bucket), p.text(schema.Key)
-	var data []byte
-	err := h.patiently(ctx, func() error {
-		object, err := h.Objects.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
-		if err != nil {
-			return err
-		}
-		defer object.Body.Close()
-		data, err = io.ReadAll(object.Body)
-		return err
-	})
+	data, err := resource.ReadObject(ctx, h.Objects, bucket, key, h.Pause)
 	if err != nil {
 		return nil, fmt.Errorf("read the bundle s3://%s/%s: %w", bucket, key, err)
 	}
@@ -194,25 +141,4 @@ func decode(files fs.FS, name string, out any) error {
 		return fmt.Errorf("read %s of the bundle: %w", name, err)
 	}
 	return nil
-}
-
-// patiently repeats what is denied, for the permission may have been granted
-// seconds ago, in the same deployment.
-func (h *Handler) patiently(ctx context.Context, f func() error) error {
-	pause := h.Pause
-	if pause == 0 {
-		pause = 5 * time.Second
-	}
-	for attempt := 1; ; attempt++ {
-		err := f()
-		var denied smithy.APIError
-		if !errors.As(err, &denied) || !strings.HasPrefix(denied.ErrorCode(), "AccessDenied") || attempt == 6 {
-			return err
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return err
-		}
-	}
 }

@@ -47,21 +47,14 @@ func (r *Reader) Judge(ctx context.Context, in training.EvaluationRequest) (*tra
 	if err != nil {
 		return nil, err
 	}
-	answer := &training.Values{Values: make(map[string]float64, len(in.Bounds))}
-	var problems []string
-	for _, b := range in.Bounds {
-		value, ok := metric(report, b.Name)
+	answer, problems := training.Hold(in.Bounds, func(i int) (float64, string) {
+		value, ok := metric(report, in.Bounds[i].Name)
 		if !ok {
-			problems = append(problems, fmt.Sprintf("the report has no number %s", b.Name))
-			continue
+			return 0, "the report has no number " + in.Bounds[i].Name
 		}
-		if broken := b.Broken(value); broken != "" {
-			problems = append(problems, broken)
-			continue
-		}
-		answer.Values[b.Name] = value
-	}
-	if len(problems) > 0 {
+		return value, ""
+	})
+	if problems != nil {
 		return nil, refuse(problems...)
 	}
 	return answer, nil

@@ -29,25 +29,17 @@ func Judge(_ context.Context, r training.QualityRequest) (*training.Values, erro
 	if len(data) != len(r.Bounds) {
 		return nil, refuse(fmt.Sprintf("the profile has %d values for %d bounds", len(data), len(r.Bounds)))
 	}
-	answer := &training.Values{Values: make(map[string]float64, len(data))}
-	var problems []string
-	for i, b := range r.Bounds {
+	answer, problems := training.Hold(r.Bounds, func(i int) (float64, string) {
 		if data[i].VarCharValue == nil {
-			problems = append(problems, fmt.Sprintf("%s is NULL; allowed is %s", b.Name, b.Range()))
-			continue
+			return 0, fmt.Sprintf("%s is NULL; allowed is %s", r.Bounds[i].Name, r.Bounds[i].Range())
 		}
 		value, err := strconv.ParseFloat(*data[i].VarCharValue, 64)
 		if err != nil {
-			problems = append(problems, fmt.Sprintf("%s is %q, which is no number", b.Name, *data[i].VarCharValue))
-			continue
+			return 0, fmt.Sprintf("%s is %q, which is no number", r.Bounds[i].Name, *data[i].VarCharValue)
 		}
-		if broken := b.Broken(value); broken != "" {
-			problems = append(problems, broken)
-			continue
-		}
-		answer.Values[b.Name] = value
-	}
-	if len(problems) > 0 {
+		return value, ""
+	})
+	if problems != nil {
 		return nil, refuse(problems...)
 	}
 	return answer, nil

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/serverless-go/cdk/patterns/orchestration/internal/functionname"
 )
 
 // An Interpreter runs machines with Go functions in place of the services they
@@ -296,30 +298,17 @@ func (t *PendingTask) names() []string {
 	names := []string{t.State}
 	if arguments, ok := t.Arguments.(map[string]any); ok && strings.Contains(t.Resource, ":states:::lambda:invoke") {
 		if f, ok := arguments["FunctionName"].(string); ok {
-			names = append(names, functionNames(f)...)
+			names = append(names, functionname.All(f)...)
 		}
 	}
 	if strings.Contains(t.Resource, ":lambda:") && strings.Contains(t.Resource, ":function:") {
-		names = append(names, functionNames(t.Resource)...)
+		names = append(names, functionname.All(t.Resource)...)
 	}
 	names = append(names, t.Resource)
 	for _, suffix := range []string{".waitForTaskToken", ".sync:2", ".sync"} {
 		if base, ok := strings.CutSuffix(t.Resource, suffix); ok {
 			names = append(names, base)
 		}
-	}
-	return names
-}
-
-// functionNames are the ways to write a Lambda function's name.
-func functionNames(f string) []string {
-	names := []string{f}
-	if _, name, ok := strings.Cut(f, ":function:"); ok {
-		base, qualifier, qualified := strings.Cut(name, ":")
-		if qualified {
-			names = append(names, strings.TrimSuffix(f, ":"+qualifier))
-		}
-		names = append(names, base)
 	}
 	return names
 }

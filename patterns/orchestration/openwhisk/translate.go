@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/serverless-go/cdk/patterns/orchestration/asl"
+	"github.com/serverless-go/cdk/patterns/orchestration/internal/functionname"
 )
 
 // A Workflow is a definition and the actions that stand for its functions. As
@@ -153,9 +154,9 @@ func (t *translator) task(s *asl.State, fields map[string]any, w *Workflow) {
 		if !ok {
 			return
 		}
-		names = functionNames(name)
+		names = functionname.All(name)
 	} else {
-		names = append(names, functionNames(s.Resource)...)
+		names = append(names, functionname.All(s.Resource)...)
 	}
 	for _, key := range append([]string{s.Name}, names...) {
 		if action, ok := t.actions[key]; ok {
@@ -188,18 +189,4 @@ func (t *translator) invoked(s *asl.State, fields map[string]any) (string, bool)
 		ok = false
 	}
 	return name, ok
-}
-
-// functionNames are the ways to write a function's name, as asl.Interpreter
-// knows them.
-func functionNames(f string) []string {
-	names := []string{f}
-	if _, name, ok := strings.Cut(f, ":function:"); ok {
-		base, qualifier, qualified := strings.Cut(name, ":")
-		if qualified {
-			names = append(names, strings.TrimSuffix(f, ":"+qualifier))
-		}
-		names = append(names, base)
-	}
-	return names
 }

@@ -75,6 +75,29 @@ func (b Bound) Range() string {
 	}
 }
 
+// Hold holds values against their bounds. The function measures a bound's
+// value, or says what is wrong with it. Hold returns the values if all keep
+// their bounds, else every problem.
+func Hold(bounds []Bound, measure func(i int) (value float64, problem string)) (*Values, []string) {
+	answer := &Values{Values: make(map[string]float64, len(bounds))}
+	var problems []string
+	for i, b := range bounds {
+		value, problem := measure(i)
+		if problem == "" {
+			problem = b.Broken(value)
+		}
+		if problem != "" {
+			problems = append(problems, problem)
+			continue
+		}
+		answer.Values[b.Name] = value
+	}
+	if problems != nil {
+		return nil, problems
+	}
+	return answer, nil
+}
+
 // QualityRequest asks whether a profile of data keeps its bounds.
 type QualityRequest struct {
 	// Bounds are those of the columns of the profile, in their order.

@@ -18,6 +18,8 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/serverless-go/cdk/test/engine"
 )
 
 // Statuses are all that the loader is documented to report
@@ -185,6 +187,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := json.NewEncoder(w).Encode(answer); err != nil {
 		panic(err)
 	}
+}
+
+func (s *Server) verify(r *http.Request, body []byte) error {
+	check := engine.SigV4{Service: s.Service, Region: s.Region, Credentials: func(key string) (aws.Credentials, bool) {
+		return s.Credentials, key == s.Credentials.AccessKeyID
+	}}
+	_, err := check.Verify(r, body)
+	if wrong := (*engine.SignatureError)(nil); errors.As(err, &wrong) {
+		return &answerError{http.StatusForbidden, wrong.Code, wrong.Message}
+	}
+	return err
 }
 
 func (s *Server) answer(r *http.Request, body []byte) (any, error) {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -244,7 +245,13 @@ func start(dir, kind, code string) (*container, error) {
 	if err != nil {
 		return nil, fmt.Errorf("invalid action: %w", err)
 	}
-	if err := os.CopyFS(dir, archive); err != nil {
+	// A process that is forked while the program is written holds it open for
+	// writing for a moment, and it could not be started then
+	// (https://go.dev/issue/22315).
+	syscall.ForkLock.RLock()
+	err = os.CopyFS(dir, archive)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		return nil, err
 	}
 	environment, err := os.ReadFile(filepath.Join(dir, "exec.env"))

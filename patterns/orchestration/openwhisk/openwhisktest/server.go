@@ -4,9 +4,10 @@
 // actions, triggers and rules, keeps activations, and holds to OpenWhisk's
 // limits.
 //
-// Source of what it does: docs/conductors.md and
+// Sources of what it does:
+// https://github.com/apache/openwhisk/blob/master/docs/conductors.md,
 // core/controller/src/main/scala/org/apache/openwhisk/core/controller/actions/
-// in https://github.com/apache/openwhisk, and openwhisk/executor.go in
+// in the same repository, and openwhisk/executor.go in
 // https://github.com/apache/openwhisk-runtime-go.
 package openwhisktest
 

@@ -5,12 +5,8 @@ package contract
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi2"
@@ -19,6 +15,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
+
+	"github.com/serverless-go/cdk/test/apidescription"
 )
 
 // A Contract checks what passes through it.
@@ -38,18 +36,8 @@ const file = "shared/specs/openwhisk-apiv1swagger.json"
 // the description is not there, unless the environment has REQUIRE_ENGINES=1.
 func New(t testing.TB, next http.Handler) *Contract {
 	t.Helper()
-	data, err := find()
-	if errors.Is(err, fs.ErrNotExist) {
-		if os.Getenv("REQUIRE_ENGINES") == "1" {
-			t.Fatalf("OpenWhisk's API description is missing: put %s beside the module", file)
-		}
-		t.Skipf("OpenWhisk's API description is missing: put %s beside the module to hold the requests against it", file)
-	}
 	var old openapi2.T
-	if err == nil {
-		err = json.Unmarshal(data, &old)
-	}
-	if err != nil {
+	if err := json.Unmarshal(apidescription.Read(t, "OpenWhisk", file), &old); err != nil {
 		t.Fatalf("read %s: %v", file, err)
 	}
 	spec, err := openapi2conv.ToV3(&old)
@@ -62,24 +50,6 @@ func New(t testing.TB, next http.Handler) *Contract {
 		t.Fatalf("%s: %v", file, err)
 	}
 	return &Contract{t: t, router: router, next: next, Operations: map[string]int{}}
-}
-
-// find looks for the description beside the module.
-func find() ([]byte, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return nil, err
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return os.ReadFile(filepath.Join(dir, "..", filepath.FromSlash(file)))
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return nil, fs.ErrNotExist
-		}
-		dir = parent
-	}
 }
 
 func (c *Contract) ServeHTTP(w http.ResponseWriter, r *http.Request) {
