@@ -5,13 +5,13 @@ import (
 	"errors"
 	"flag"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/patterns/kernel"
 )
 
 // Main runs a package's tests and ends the CDK's process afterwards. Call it
@@ -19,12 +19,14 @@ import (
 //
 // It turns off the CDK's validation of templates, which costs 5 to 15 seconds
 // a process; `cdk synth` validates, and so does a test run with
-// CDK_VALIDATION=true in its environment.
+// CDK_VALIDATION=true in its environment. And it speaks to the CDK's process
+// directly: see [kernel.Direct].
 func Main(m *testing.M) {
 	if os.Getenv("CDK_VALIDATION") == "" {
 		os.Setenv("CDK_VALIDATION", "false")
 		jsii.Close() // jsii read the environment when it was loaded: let it start again
 	}
+	kernel.Direct()
 	flag.Parse()
 	code := m.Run()
 	jsii.Close()
@@ -88,6 +90,9 @@ func fileContext() (map[string]any, error) {
 		if err := json.Unmarshal(b, &file); err != nil {
 			return nil, &fs.PathError{Op: "parse", Path: filepath.Join(dir, "cdk.json"), Err: err}
 		}
-		return maps.Clone(file.Context), nil
+		if file.Context == nil { // a cdk.json need not have one
+			return map[string]any{}, nil
+		}
+		return file.Context, nil
 	}
 }

@@ -2,6 +2,7 @@ package cdktest
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -162,5 +163,23 @@ func TestDifference(t *testing.T) {
 	}
 	if got := short(strings.Repeat("x", 1000)); len(got) > 420 {
 		t.Errorf("%d bytes are not short", len(got))
+	}
+}
+
+// The apps that `cdk init` makes have a context; the shortest cdk.json has none.
+func TestNewAppContext(t *testing.T) {
+	for _, test := range []struct{ file, want string }{
+		{`{"app": "go run ."}`, ""},
+		{`{"app": "go run .", "context": null}`, ""},
+		{`{"app": "go run .", "context": {"stage": "dev"}}`, "dev"},
+	} {
+		t.Chdir(t.TempDir())
+		if err := os.WriteFile("cdk.json", []byte(test.file), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		got, _ := NewApp(t).Node().TryGetContext(jsii.String("stage")).(string)
+		if got != test.want {
+			t.Errorf("with %s the stage is %q, want %q", test.file, got, test.want)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/constructs-go/constructs/v10"
 )
 
 // Template is a synthesized CloudFormation template.
@@ -21,6 +22,20 @@ type Resource struct {
 	Type       string         // such as "AWS::SQS::Queue"
 	Properties map[string]any // as in the template, intrinsic functions unresolved
 	Attributes map[string]any // all of the resource: DeletionPolicy, Metadata, DependsOn and so on
+}
+
+// Report synthesizes the app that the construct is in and returns a file that
+// a check of the synth, such as a policy validation plugin, writes beside the
+// templates, and whether the synth failed.
+func Report(t testing.TB, x constructs.IConstruct, file string) (data []byte, failed bool) {
+	t.Helper()
+	app := awscdk.App_Of(x.Node().Root())
+	_, failed = try(func() { app.Synth(nil) })
+	data, err := os.ReadFile(filepath.Join(*app.Outdir(), file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data, failed
 }
 
 // Synth synthesizes the stack's app and returns the stack's template. An app

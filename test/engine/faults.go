@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 )
 
 // Faults is an HTTP client that makes chosen calls to an engine fail. The zero
@@ -20,18 +19,7 @@ import (
 //
 // A call's operation is the last part of its X-Amz-Target header, such as
 // "ExecuteTransaction", or the HTTP method where there is none, as in S3.
-type Faults struct {
-	mu     sync.Mutex
-	faults []httpFault
-	calls  map[string]int
-}
-
-type httpFault struct {
-	operation string
-	left      int
-	body      string // of the answer given instead of the engine's
-	lost      bool   // the engine acts and its answer is lost
-}
+type Faults struct{ script }
 
 // ErrLost is what a client sees when an answer was lost on its way.
 var ErrLost = errors.New("engine: connection lost by the test")
@@ -45,26 +33,13 @@ func (f *Faults) Refuse(operation, code string, times int) {
 // Answer answers the next calls of an operation with status 400 and a body,
 // before they reach the engine.
 func (f *Faults) Answer(operation, body string, times int) {
-	f.add(httpFault{operation: operation, left: times, body: body})
+	f.add(fault{operation: operation, left: times, body: body})
 }
 
 // Lose lets the next calls of an operation reach the engine and loses the
 // answers: the caller cannot tell what happened.
 func (f *Faults) Lose(operation string, times int) {
-	f.add(httpFault{operation: operation, left: times, lost: true})
-}
-
-func (f *Faults) add(fault httpFault) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.faults = append(f.faults, fault)
-}
-
-// Calls returns how often an operation was called, failures included.
-func (f *Faults) Calls(operation string) int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.calls[operation]
+	f.add(fault{operation: operation, left: times, lost: true})
 }
 
 // Do sends the request unless it shall fail. It makes Faults an
@@ -95,20 +70,4 @@ func (f *Faults) Do(r *http.Request) (*http.Response, error) {
 			Request:    r,
 		}, nil
 	}
-}
-
-func (f *Faults) take(operation string) (httpFault, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.calls == nil {
-		f.calls = make(map[string]int)
-	}
-	f.calls[operation]++
-	for i := range f.faults {
-		if fault := &f.faults[i]; fault.operation == operation && fault.left > 0 {
-			fault.left--
-			return *fault, true
-		}
-	}
-	return httpFault{}, false
 }

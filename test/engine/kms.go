@@ -4,32 +4,38 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
-// KMS is a double of AWS KMS with symmetric keys. It speaks the service's JSON
-// protocol for GenerateDataKey, Encrypt and Decrypt, really encrypts, and binds
-// the encryption context as KMS does. Any key id is taken for a key.
+// KMS is a double of AWS KMS. It speaks the service's JSON protocol.
+//
+// With symmetric keys it does GenerateDataKey, Encrypt and Decrypt: it really
+// encrypts, and binds the encryption context as KMS does. Any key id is taken
+// for such a key.
+//
+// With asymmetric keys on P-256, which CreateKey makes, it does Sign and
+// GetPublicKey.
 type KMS struct {
 	Endpoint
+	// Signatures checks the requests. Set it before the first. Default: none is
+	// checked, as those that a proxy passes on have not been signed for the double.
+	Signatures *SigV4
 
-	gcm    cipher.AEAD
-	mu     sync.Mutex
-	calls  map[string]int
-	faults []fault
-}
-
-type fault struct {
-	operation, code string
-	left            int
+	script
+	gcm     cipher.AEAD
+	mu      sync.Mutex
+	signing map[string]*ecdsa.PrivateKey // by key id
+	delay   time.Duration
 }
 
 // NewKMS starts a double that ends with the test.
@@ -41,71 +47,85 @@ func NewKMS(t testing.TB) *KMS {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &KMS{calls: make(map[string]int)}
+	k := &KMS{signing: make(map[string]*ecdsa.PrivateKey)}
 	if k.gcm, err = cipher.NewGCM(block); err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(k)
-	t.Cleanup(server.Close)
-	k.URL = server.URL
+	k.Endpoint = listen(t, k)
 	return k
 }
 
 // Fail makes the next calls of an operation, such as "Decrypt", fail with an
 // error code, such as "ThrottlingException" or "AccessDeniedException".
 func (k *KMS) Fail(operation, code string, times int) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.faults = append(k.faults, fault{operation, code, times})
+	k.add(fault{operation: operation, code: code, left: times})
 }
 
-// Calls returns how often an operation was called, failures included.
-func (k *KMS) Calls(operation string) int {
+// Delay makes every call from now on take at least that long, unless the caller
+// leaves earlier.
+func (k *KMS) Delay(d time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.calls[operation]
+	k.delay = d
 }
 
 // count notes a call and returns the error code it shall fail with, if any.
-func (k *KMS) count(operation string) (code string) {
+func (k *KMS) count(r *http.Request, operation string) (code string) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.calls[operation]++
-	for i := range k.faults {
-		if f := &k.faults[i]; f.operation == operation && f.left > 0 {
-			f.left--
-			return f.code
-		}
+	delay := k.delay
+	k.mu.Unlock()
+	f, _ := k.take(operation)
+	select {
+	case <-time.After(delay):
+	case <-r.Context().Done():
 	}
-	return ""
+	return f.code
 }
 
-// request holds the fields of all three operations' requests.
+// request holds the fields of all operations' requests.
 type request struct {
 	KeyID             string `json:"KeyId"`
-	KeySpec           string
+	KeySpec, KeyUsage string
 	NumberOfBytes     int
 	Plaintext         []byte
 	CiphertextBlob    []byte
 	EncryptionContext map[string]string
+
+	Message                       []byte
+	MessageType, SigningAlgorithm string
 }
 
 type response struct {
-	KeyID          string `json:"KeyId"`
+	KeyID          string `json:"KeyId,omitempty"`
 	Plaintext      []byte `json:",omitempty"`
 	CiphertextBlob []byte `json:",omitempty"`
+
+	KeyMetadata       *keyMetadata `json:",omitempty"`
+	KeySpec           string       `json:",omitempty"`
+	KeyUsage          string       `json:",omitempty"`
+	PublicKey         []byte       `json:",omitempty"`
+	Signature         []byte       `json:",omitempty"`
+	SigningAlgorithm  string       `json:",omitempty"`
+	SigningAlgorithms []string     `json:",omitempty"`
 }
 
 // ServeHTTP answers as KMS does.
 func (k *KMS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	operation := strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "TrentService.")
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	if code := k.count(operation); code != "" {
+	body, err := io.ReadAll(r.Body)
+	if err == nil && k.Signatures != nil {
+		_, err := k.Signatures.Verify(r, body)
+		if wrong := (*SignatureError)(nil); errors.As(err, &wrong) {
+			refuse(w, wrong.Code, wrong.Message)
+			return
+		}
+	}
+	if code := k.count(r, operation); code != "" {
 		refuse(w, code, "injected by the test")
 		return
 	}
 	var in request
-	body, err := io.ReadAll(r.Body)
 	if err == nil {
 		err = json.Unmarshal(body, &in)
 	}
@@ -147,8 +167,16 @@ func (k *KMS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		out.KeyID, out.Plaintext = key, plaintext
+	case "CreateKey", "GetPublicKey", "Sign":
+		answer, wrong := k.asymmetric(operation, in)
+		if wrong != nil {
+			refuse(w, wrong.code, wrong.message)
+			return
+		}
+		out = *answer
 	default:
-		refuse(w, "UnknownOperationException", fmt.Sprintf("operation %q is not one of GenerateDataKey, Encrypt, Decrypt", operation))
+		refuse(w, "UnknownOperationException",
+			fmt.Sprintf("operation %q is not one of GenerateDataKey, Encrypt, Decrypt, CreateKey, GetPublicKey, Sign", operation))
 		return
 	}
 	json.NewEncoder(w).Encode(out)

@@ -1,7 +1,10 @@
 package iam
 
 import (
+	"cmp"
 	"fmt"
+	"iter"
+	"slices"
 	"strings"
 )
 
@@ -12,15 +15,14 @@ type Principal struct {
 	// Service is the service principal, such as "events.amazonaws.com", that
 	// acts in its own name. Empty for a role.
 	Service string
+	// Federated is the identity provider that vouches for somebody who has no
+	// identity in the account yet: the ARN of an OIDC provider, or
+	// "cognito-identity.amazonaws.com". Empty for a role.
+	Federated string
 }
 
 // String returns the principal's ARN or service name.
-func (p Principal) String() string {
-	if p.Service != "" {
-		return p.Service
-	}
-	return p.ARN
-}
+func (p Principal) String() string { return cmp.Or(p.Service, p.Federated, p.ARN) }
 
 // Context holds the condition keys of a request. Names are compared without
 // regard to case. A key with no values counts as absent.
@@ -50,9 +52,13 @@ type Request struct {
 type Policies struct {
 	// Identity are the principal's own policies.
 	Identity []*Policy
-	// Boundaries are permissions boundaries, session policies and service
-	// control policies: each of them must allow, none of them grants.
+	// Boundaries are permissions boundaries and service control policies: each
+	// of them must allow, none of them grants.
 	Boundaries []*Policy
+	// Session are the session policies that a session was begun with, if any:
+	// one of them must allow, none of them grants
+	// (https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies.html#policies_session).
+	Session []*Policy
 	// Resource are the resource's policies. In one account an allow of theirs
 	// for the principal itself suffices; one for its account only delegates to
 	// the identity's policies.
@@ -75,10 +81,10 @@ type Decision struct {
 
 // Evaluate decides a request.
 func Evaluate(r Request, p Policies) Decision {
-	all := [][]*Policy{p.Identity, p.Boundaries, p.Resource}
+	all := [][]*Policy{p.Identity, p.Boundaries, p.Session, p.Resource}
 	for i, list := range all {
 		for _, policy := range list {
-			if s := policy.find("Deny", r, i == 2); s != nil {
+			if s := policy.find("Deny", r, i == 3); s != nil {
 				return Decision{Explicit: true, Statement: s, Reason: fmt.Sprintf("with an explicit deny in %s", s.name())}
 			}
 		}
@@ -88,9 +94,12 @@ func Evaluate(r Request, p Policies) Decision {
 			return Decision{Reason: fmt.Sprintf("because no permissions boundary allows the %s action", r.Action)}
 		}
 	}
+	if len(p.Session) > 0 && !slices.ContainsFunc(p.Session, func(s *Policy) bool { return s.find("Allow", r, false) != nil }) {
+		return Decision{Reason: fmt.Sprintf("because no session policy allows the %s action", r.Action)}
+	}
 	delegated := false
 	for _, policy := range p.Resource {
-		if s := policy.find("Allow", r, true); s != nil {
+		for s := range policy.matching("Allow", r, true) {
 			if !s.delegates(r.Principal) {
 				return Decision{Allowed: true, Statement: s}
 			}
@@ -105,7 +114,7 @@ func Evaluate(r Request, p Policies) Decision {
 			return Decision{Allowed: true, Statement: s}
 		}
 	}
-	if r.Principal.Service != "" {
+	if r.Principal.ARN == "" {
 		return Decision{Reason: fmt.Sprintf("because no resource-based policy allows the %s action", r.Action)}
 	}
 	return Decision{Reason: fmt.Sprintf("because no identity-based policy allows the %s action", r.Action)}
@@ -113,13 +122,22 @@ func Evaluate(r Request, p Policies) Decision {
 
 // find returns the first statement of the effect that matches the request.
 func (p *Policy) find(effect string, r Request, resourcePolicy bool) *Statement {
-	for i := range p.Statements {
-		s := &p.Statements[i]
-		if s.Effect == effect && s.Matches(r, resourcePolicy) {
-			return s
-		}
+	for s := range p.matching(effect, r, resourcePolicy) {
+		return s
 	}
 	return nil
+}
+
+// matching are the statements of the effect that match the request.
+func (p *Policy) matching(effect string, r Request, resourcePolicy bool) iter.Seq[*Statement] {
+	return func(yield func(*Statement) bool) {
+		for i := range p.Statements {
+			s := &p.Statements[i]
+			if s.Effect == effect && s.Matches(r, resourcePolicy) && !yield(s) {
+				return
+			}
+		}
+	}
 }
 
 // Matches reports whether the statement is about the request. resourcePolicy
@@ -199,6 +217,9 @@ func names(element map[string][]string, p Principal) bool {
 	if p.Service != "" {
 		return anyOf(element["Service"], func(s string) bool { return s == p.Service || s == "*" })
 	}
+	if p.Federated != "" {
+		return slices.Contains(element["Federated"], p.Federated)
+	}
 	return anyOf(element["AWS"], func(s string) bool {
 		return s == "*" || s == p.ARN || isAccountOf(s, p.ARN)
 	})
@@ -207,7 +228,7 @@ func names(element map[string][]string, p Principal) bool {
 // delegates reports whether the statement names the principal's account but not
 // the principal itself.
 func (s *Statement) delegates(p Principal) bool {
-	if p.Service != "" || s.NotPrincipals != nil || s.Principals["*"] != nil {
+	if p.ARN == "" || s.NotPrincipals != nil || s.Principals["*"] != nil {
 		return false
 	}
 	return !anyOf(s.Principals["AWS"], func(name string) bool { return name == "*" || name == p.ARN })

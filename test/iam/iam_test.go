@@ -148,6 +148,7 @@ func TestEvaluate(t *testing.T) {
 		forRules    = `{"Effect":"Allow","Principal":{"Service":"events.amazonaws.com"},"Action":"sqs:SendMessage","Resource":"*","Condition":{"ArnEquals":{"aws:SourceArn":"arn:aws:events:e:1:rule/r"}}}`
 		notForRole  = `{"Effect":"Deny","NotPrincipal":{"AWS":"` + roleARN + `"},"Action":"*","Resource":"*"}`
 		forAll      = `{"Effect":"Allow","Principal":"*","Action":"sqs:*"}`
+		forUsers    = `{"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::111122223333:oidc-provider/id"},"Action":"sts:AssumeRoleWithWebIdentity"}`
 	)
 	get := Request{Principal: Principal{ARN: roleARN}, Action: "dynamodb:GetItem", Resource: table}
 	put := Request{Principal: Principal{ARN: roleARN}, Action: "dynamodb:partiqlinsert", Resource: table}
@@ -160,6 +161,10 @@ func TestEvaluate(t *testing.T) {
 	tagged.Context = Context{"aws:PrincipalTag/table": {"events"}}
 	wild := get
 	wild.Context = Context{"aws:PrincipalTag/table": {"*"}}
+
+	user := Request{Principal: Principal{Federated: "arn:aws:iam::111122223333:oidc-provider/id"}, Action: "sts:AssumeRoleWithWebIdentity", Resource: roleARN}
+	stranger := user
+	stranger.Principal.Federated = "arn:aws:iam::111122223333:oidc-provider/other"
 
 	list := func(statements ...string) []*Policy { return []*Policy{policy(t, statements...)} }
 	for _, c := range []struct {
@@ -181,8 +186,16 @@ func TestEvaluate(t *testing.T) {
 		{"variable's wildcard is literal", wild, Policies{Identity: list(ownItems)}, false, "no identity-based policy"},
 		{"boundary limits", get, Policies{Identity: list(everything), Boundaries: list(insert)}, false, "no permissions boundary"},
 		{"boundary grants nothing", put, Policies{Boundaries: list(insert)}, false, "no identity-based policy"},
+		{"session policy limits", get, Policies{Identity: list(everything), Session: list(insert)}, false, "no session policy"},
+		{"one session policy suffices", put, Policies{Identity: list(everything), Session: append(list(insert), list(notDynamoDB)...)}, true, ""},
+		{"session policy grants nothing", put, Policies{Session: list(insert)}, false, "no identity-based policy"},
+		{"session policy denies", remove, Policies{Identity: list(everything), Session: list(everything, noDelete)}, false, "explicit deny"},
+		{"session policy limits resource policies", get, Policies{Resource: list(forRole), Session: list(insert)}, false, "no session policy"},
+		{"user of a provider", user, Policies{Resource: list(forUsers), ResourceRules: true}, true, ""},
+		{"user of another provider", stranger, Policies{Resource: list(forUsers), ResourceRules: true}, false, "no resource-based policy"},
 		{"resource policy for the role suffices", get, Policies{Resource: list(forRole)}, true, ""},
 		{"resource policy for the account delegates", get, Policies{Resource: list(forAccount)}, false, "no identity-based policy"},
+		{"resource policy that delegates and allows", get, Policies{Resource: list(forAccount, forRole)}, true, ""},
 		{"key needs its own policy", get, Policies{Identity: list(everything), ResourceRules: true}, false, "no resource-based policy"},
 		{"key that delegates", get, Policies{Identity: list(everything), Resource: list(forAccount), ResourceRules: true}, true, ""},
 		{"key of another account", get, Policies{Identity: list(everything), Resource: list(forOther), ResourceRules: true}, false, "no resource-based policy"},
