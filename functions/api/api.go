@@ -5,6 +5,7 @@ package api
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +27,8 @@ type Response struct {
 	Status int               // such as http.StatusOK
 	Header map[string]string // further headers; nil for none
 	Body   any               // encoded as JSON
+	// Content is the body as it is, in place of Body. Header names its type.
+	Content []byte
 }
 
 // Handler answers the requests of a route. An error that has a *Problem in its
@@ -62,6 +65,12 @@ func (m Mux) Serve(ctx context.Context, in events.APIGatewayV2HTTPRequest) (even
 	} else if err != nil {
 		return events.APIGatewayV2HTTPResponse{}, fmt.Errorf("%s: %w", in.RouteKey, err)
 	}
+	if answer.Content != nil {
+		header := map[string]string{"cache-control": "no-store"}
+		maps.Copy(header, answer.Header)
+		return events.APIGatewayV2HTTPResponse{StatusCode: answer.Status, Headers: header, IsBase64Encoded: true,
+			Body: base64.StdEncoding.EncodeToString(answer.Content)}, nil
+	}
 	body, err := json.Marshal(answer.Body)
 	if err != nil {
 		return events.APIGatewayV2HTTPResponse{}, fmt.Errorf("%s: encode answer: %w", in.RouteKey, err)
@@ -76,7 +85,7 @@ func (m Mux) answer(ctx context.Context, in events.APIGatewayV2HTTPRequest) (*Re
 	if !ok {
 		return nil, &Problem{Status: http.StatusNotFound, Detail: "There is no such route."}
 	}
-	caller, ok := Caller(in)
+	caller, ok := Caller(ctx, in)
 	if !ok {
 		return nil, &Problem{Status: http.StatusUnauthorized, Detail: "The request does not tell who calls."}
 	}

@@ -37,7 +37,7 @@ func TestCaller(t *testing.T) {
 			if err := json.Unmarshal([]byte(`{"requestContext": {"authorizer": `+tt.authorizer+`}}`), &r); err != nil {
 				t.Fatal(err)
 			}
-			if caller, ok := api.Caller(r); ok != (tt.want != "") || ok && caller != tt.want {
+			if caller, ok := api.Caller(t.Context(), r); ok != (tt.want != "") || ok && caller != tt.want {
 				t.Errorf("caller %q, %t; want %q", caller, ok, tt.want)
 			}
 		})
@@ -181,5 +181,20 @@ func TestMux(t *testing.T) {
 				t.Errorf("answer (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestMuxContent(t *testing.T) {
+	mux := api.Mux{"GET /file": func(context.Context, *api.Request) (*api.Response, error) {
+		return &api.Response{Status: 200, Content: []byte("\xff"), Header: map[string]string{"content-type": "application/pdf"}}, nil
+	}}
+	in := events.APIGatewayV2HTTPRequest{RouteKey: "GET /file"}
+	in.RequestContext.Authorizer = &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{
+		JWT: &events.APIGatewayV2HTTPRequestContextAuthorizerJWTDescription{Claims: map[string]string{"iss": "i", "sub": "ann"}}}
+	got, err := mux.Serve(t.Context(), in)
+	want := events.APIGatewayV2HTTPResponse{StatusCode: 200, IsBase64Encoded: true, Body: "/w==",
+		Headers: map[string]string{"cache-control": "no-store", "content-type": "application/pdf"}}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("error %v, answer (-want +got):\n%s", err, diff)
 	}
 }

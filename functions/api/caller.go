@@ -1,36 +1,54 @@
 package api
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base32"
+	"encoding/json"
 	"regexp"
 	"strings"
 
 	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/serverless-go/cdk/patterns/security/inner"
+	"github.com/serverless-go/cdk/patterns/security/schema"
 )
 
-// Caller returns the pseudonym of who sent the request, according to the
+// Caller returns the pseudonym of who sent the request: of whom the door that
+// let the request in names (see [Guard]), or of the [Person] whom the route's
+// authorizer names. It returns false for a request that nobody let in.
+//
+// A person has one pseudonym, by whatever way the requests come: the JWT behind
+// a reference says who vouched for its owner.
+func Caller(ctx context.Context, r events.APIGatewayV2HTTPRequest) (string, bool) {
+	if claims := inner.Claims(ctx); claims != nil {
+		var provider string
+		err := json.Unmarshal(claims.Private[schema.ProviderClaim], &provider)
+		return Pseudonym(provider, claims.Subject), err == nil && provider != "" && claims.Subject != ""
+	}
+	provider, name, ok := Person(r)
+	return Pseudonym(provider, name), ok
+}
+
+// Person returns who sent the request and who vouches for it, according to the
 // route's authorizer: the issuer and subject of a JWT, the identity of a
 // Cognito identity pool, whose users all share one IAM role, or the ARN of an
 // IAM principal, which for an assumed role has the session's name in it. It
-// returns false for a request that no authorizer let in.
+// returns false for a request that no such authorizer let in.
 //
 // See https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 // for the authorizers' part of a request.
-func Caller(r events.APIGatewayV2HTTPRequest) (string, bool) {
-	authorizer := r.RequestContext.Authorizer
-	switch {
+func Person(r events.APIGatewayV2HTTPRequest) (provider, name string, ok bool) {
+	switch authorizer := r.RequestContext.Authorizer; {
 	case authorizer == nil:
-		return "", false
 	case authorizer.JWT != nil:
-		claims := authorizer.JWT.Claims
-		return Pseudonym(claims["iss"], claims["sub"]), claims["sub"] != ""
+		provider, name = authorizer.JWT.Claims["iss"], authorizer.JWT.Claims["sub"]
 	case authorizer.IAM != nil && authorizer.IAM.CognitoIdentity.IdentityID != "":
-		return Pseudonym("cognito", authorizer.IAM.CognitoIdentity.IdentityID), true
+		provider, name = "cognito", authorizer.IAM.CognitoIdentity.IdentityID
 	case authorizer.IAM != nil:
-		return Pseudonym("iam", authorizer.IAM.UserARN), authorizer.IAM.UserARN != ""
+		provider, name = "iam", authorizer.IAM.UserARN
 	}
-	return "", false
+	return provider, name, name != ""
 }
 
 // Pseudonym returns the name under which a person is known to the event store:

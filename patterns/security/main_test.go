@@ -1,0 +1,9 @@
+package security_test
+
+import (
+	"testing"
+
+	"github.com/serverless-go/cdk/test/cdktest"
+)
+
+func TestMain(m *testing.M) { cdktest.Main(m) }
