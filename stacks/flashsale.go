@@ -10,6 +10,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/serverless-go/cdk/functions/flashsale"
+	"github.com/serverless-go/cdk/internal/construct"
 	"github.com/serverless-go/cdk/patterns/coldstart"
 	"github.com/serverless-go/cdk/patterns/coldstart/schedule"
 	"github.com/serverless-go/cdk/patterns/eventsourcing"
@@ -43,6 +44,11 @@ type FlashSaleProps struct {
 	//
 	// Default: none; requests are signed with AWS credentials (IAM).
 	Identity Identity
+	// ShowTokens has customers show the provider's tokens, or sign, at every
+	// call.
+	//
+	// Default: they do so to have a reference issued, and show that.
+	ShowTokens bool
 }
 
 func flashSaleProps(c *Config) *FlashSaleProps {
@@ -53,6 +59,7 @@ func flashSaleProps(c *Config) *FlashSaleProps {
 		TimeZone:   c.TimeZone,
 		Sale:       c.Sale,
 		Identity:   c.Identity,
+		ShowTokens: c.ShowTokens,
 	}
 }
 
@@ -82,29 +89,20 @@ func NewFlashSale(scope constructs.Construct, id string, p *FlashSaleProps) *Fla
 	if p == nil {
 		p = &FlashSaleProps{}
 	}
-	s := &FlashSale{stack: awscdk.NewStack(scope, &id, &awscdk.StackProps{
+	s := &FlashSale{stack: construct.NewStack(scope, id, &awscdk.StackProps{
 		Env:         p.Env,
 		Description: jsii.String("Flash sale: event-sourced carts, projections, and a cascade that reacts to abandonment."),
 	})}
 	s.key, s.alarms = newAlarmTopic(s.stack, "Encrypts the flash sale's events, read models and alarms.", p.AlarmEmail)
 	s.store = eventsourcing.NewEventStore(s.stack, "Carts", &eventsourcing.EventStoreProps{
 		EncryptionKey: s.key,
-		AlarmTopic:    s.alarms,
+		Alarms:        eventsourcing.EventStoreAlarms{Topic: s.alarms},
 	})
 	s.addProjections()
 	s.addFunctions(p)
 	s.addCascade()
 	s.store.AddArchive("History", &eventsourcing.ArchiveProps{})
-	api := newHTTPAPI(s.stack, "API", httpAPIProps{
-		domain:   p.Domain,
-		identity: p.Identity,
-		answers: []integration{
-			{"Commands", s.carts, flashsale.CommandRoutes()},
-			{"Queries", s.query, flashsale.QueryRoutes()},
-		},
-		scopes: map[string]string{flashsale.RouteTotals: flashsale.TotalsScope},
-	})
-	s.addOutputs(api)
+	s.addOutputs(s.addAPI(p))
 	return s
 }
 
@@ -113,15 +111,7 @@ func (s *FlashSale) Stack() awscdk.Stack { return s.stack }
 
 // function makes one of the system's functions.
 func (s *FlashSale) function(id, name, description string, p function.Props) *function.Function {
-	return function.NewFunction(s.stack, id, s.named(name, description, p))
-}
-
-// named says which of our handlers a function runs.
-func (s *FlashSale) named(name, description string, p function.Props) *function.Props {
-	p.Entry = "github.com/serverless-go/cdk/functions/" + name
-	p.Description = description
-	p.Alarms.Topic = s.alarms
-	return &p
+	return function.NewFunction(s.stack, id, handler(name, description, s.alarms, p))
 }
 
 // warmCarts makes the function of the commands, which customers wait for, and
@@ -139,46 +129,47 @@ func (s *FlashSale) warmCarts(fn function.Props, p *FlashSaleProps) *function.Fu
 		ready = append(ready, schedule.Window(p.Sale.Opens, p.Sale.Closes, p.Sale.Environments))
 	}
 	return coldstart.NewWarmFunction(s.stack, "CartsHandler", &coldstart.WarmFunctionProps{
-		Function:               s.named("carts", "Answers the commands of the carts API.", fn),
+		Function:               handler("carts", "Answers the commands of the carts API.", s.alarms, fn),
 		ProvisionedConcurrency: &coldstart.ProvisionedConcurrencyProps{Schedule: ready},
-		AlarmTopic:             s.alarms,
+		Alarms:                 coldstart.WarmFunctionAlarms{Topic: s.alarms},
 	}).Function()
 }
 
 func (s *FlashSale) addProjections() {
 	// A queue of their own invokes the projections: no event is lost with an
 	// invocation, and so they need no dead letters besides the queue's.
-	fn := function.Props{Memory: 512, Timeout: 30 * time.Second, WithoutDeadLetterQueue: true}
+	fn := function.Props{Memory: 512, Timeout: 30 * time.Second, WithoutDeadLetterQueue: true, Environment: s.store.SealedEnvironment()}
 	s.cartView = s.store.AddProjection("CartView", &eventsourcing.ProjectionProps{
-		Handler: s.function("CartViewHandler", "cartview", "Projects carts, in the order of their events.", fn),
-		Events:  flashsale.CartViewEvents(),
-		Ordered: true,
+		Function: s.function("CartViewHandler", "cartview", "Projects carts, in the order of their events.", fn),
+		Events:   flashsale.CartViewEvents(),
+		Ordered:  true,
 	})
 	s.saleTotals = s.store.AddProjection("SaleTotals", &eventsourcing.ProjectionProps{
-		Handler:        s.function("SaleTotalsHandler", "saletotals", "Projects the sale's totals by hour.", fn),
+		Function:       s.function("SaleTotalsHandler", "saletotals", "Projects the sale's totals by hour.", fn),
 		Events:         flashsale.SaleTotalsEvents(),
 		MaxConcurrency: 50,
 	})
 }
 
 func (s *FlashSale) addFunctions(p *FlashSaleProps) {
-	fn := function.Props{Memory: 512, WithoutDeadLetterQueue: true} // the API waits for their answer
-	s.carts = s.warmCarts(fn, p)
-	s.store.GrantAppend(s.carts)
-	s.store.GrantRead(s.carts)
-
-	fn.Environment = map[string]string{
-		flashsale.EnvCartView: *s.cartView.ReadModel().TableName(),
-		flashsale.EnvTotals:   *s.saleTotals.ReadModel().TableName(),
-	}
-	s.query = s.function("QueryHandler", "cartquery", "Answers the queries of the carts API.", fn)
-	// To the role, for the environment names two read models.
-	s.cartView.GrantRead(s.query.Role())
-	s.saleTotals.GrantRead(s.query.Role())
-
-	forget := s.function("ForgetHandler", "forget", "Forgets a customer: destroys the key of the customer's personal data.",
-		function.Props{Timeout: 30 * time.Second})
-	s.store.GrantForget(forget)
+	// The API waits for the answers of both, so that they have no dead letters.
+	s.carts = s.warmCarts(function.Props{Memory: 512, WithoutDeadLetterQueue: true, Grants: func(f *function.Function) {
+		s.store.GrantAppend(f)
+		s.store.GrantRead(f)
+	}}, p)
+	s.query = s.function("QueryHandler", "cartquery", "Answers the queries of the carts API.", function.Props{
+		Memory: 512, WithoutDeadLetterQueue: true, Environment: map[string]string{
+			flashsale.EnvCartView: *construct.TableName(s.cartView.ReadModel()),
+			flashsale.EnvTotals:   *construct.TableName(s.saleTotals.ReadModel()),
+		},
+		Grants: func(f *function.Function) {
+			s.cartView.GrantRead(f.Identity()) // the environment names two read models
+			s.saleTotals.GrantRead(f.Identity())
+		},
+	})
+	s.function("ForgetHandler", "forget", "Forgets a customer: destroys the key of the customer's personal data.", function.Props{
+		Timeout: 30 * time.Second, Grants: func(f *function.Function) { s.store.GrantForget(f) },
+	})
 }
 
 // addCascade watches the rate of abandoned carts. Nobody orchestrates what
@@ -196,16 +187,44 @@ func (s *FlashSale) addCascade() {
 			Retention: awslogs.RetentionDays_ONE_YEAR,
 		}),
 	})
-	offer := s.function("OfferHandler", "offer", "Issues a retention offer when carts are abandoned in a wave.",
-		function.Props{Timeout: 30 * time.Second})
-	s.store.GrantAppend(offer)
-	s.store.GrantReadSealed(offer)
 	cascade.AddRemediation("Offer", &eventsourcing.RemediationProps{
-		Function: offer,
+		Function: s.function("OfferHandler", "offer", "Issues a retention offer when carts are abandoned in a wave.", function.Props{
+			Timeout: 30 * time.Second, Grants: func(f *function.Function) {
+				s.store.GrantAppend(f)
+				s.store.GrantReadSealed(f)
+			},
+		}),
 		CoolDown: 15 * time.Minute,
 		Budget:   3,
 		Window:   24 * time.Hour,
 	})
+}
+
+func (s *FlashSale) addAPI(p *FlashSaleProps) *httpAPI {
+	props := httpAPIProps{
+		domain:   p.Domain,
+		identity: p.Identity,
+		answers: []integration{
+			{"Commands", s.carts, flashsale.CommandRoutes()},
+			{"Queries", s.query, flashsale.QueryRoutes()},
+		},
+		scopes: flashsale.Scopes(),
+	}
+	if p.ShowTokens {
+		return newHTTPAPI(s.stack, "API", props)
+	}
+	props.references = &references{
+		audience: flashsale.Audience, key: s.key, alarms: s.alarms,
+		// Each instance of the authorizer has a token signed for each customer
+		// once in half of this time, and looks a reference up once in ten seconds.
+		lifetime: 5 * time.Minute, revocation: 10 * time.Second,
+	}
+	if p.Identity.Issuer != "" {
+		props.references.scopes = props.scopes
+	}
+	api := newHTTPAPI(s.stack, "API", props)
+	behind(api.opaque, flashsale.Audience, s.carts, s.query)
+	return api
 }
 
 func (s *FlashSale) addOutputs(api *httpAPI) {
@@ -214,10 +233,10 @@ func (s *FlashSale) addOutputs(api *httpAPI) {
 		value *string
 	}{
 		{"URL", api.url},
-		{"EventTable", s.store.Table().TableName()},
-		{"Bus", s.store.Bus().EventBusName()},
-		{"CartViewRebuild", s.cartView.Rebuild().StateMachine().Ref()},
-		{"SaleTotalsRebuild", s.saleTotals.Rebuild().StateMachine().Ref()},
+		{"EventTable", construct.TableName(s.store.Table())},
+		{"Bus", construct.EventBusName(s.store.Bus())},
+		{"CartViewRebuild", construct.Ref(s.cartView.Rebuild().StateMachine())},
+		{"SaleTotalsRebuild", construct.Ref(s.saleTotals.Rebuild().StateMachine())},
 	} {
 		awscdk.NewCfnOutput(s.stack, &output.id, &awscdk.CfnOutputProps{Value: output.value})
 	}

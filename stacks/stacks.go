@@ -8,19 +8,24 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/patterns/security"
 )
 
 // systems maps a system's name to what makes its stacks.
 var systems = map[string]func(awscdk.App, *Config){
-	"flashsale": func(app awscdk.App, c *Config) { NewFlashSale(app, c.stackName("FlashSale"), flashSaleProps(c)) },
-	"training":  func(app awscdk.App, c *Config) { NewTraining(app, c.stackName("Training"), trainingProps(c)) },
+	"flashsale":   func(app awscdk.App, c *Config) { NewFlashSale(app, c.stackName("FlashSale"), flashSaleProps(c)) },
+	"gateway":     func(app awscdk.App, c *Config) { NewGateway(app, c.stackName("Gateway"), gatewayProps(c)) },
+	"healthwatch": func(app awscdk.App, c *Config) { NewHealthWatch(app, "HealthWatch", healthWatchProps(c)) },
+	"training":    func(app awscdk.App, c *Config) { NewTraining(app, c.stackName("Training"), trainingProps(c)) },
 }
 
 // Systems returns the names of all systems, sorted.
 func Systems() []string { return slices.Sorted(maps.Keys(systems)) }
 
-// New makes the stacks of the systems that the config names.
+// New makes the stacks of the systems that the config names, and the check
+// that they allow no more than they need.
 func New(app awscdk.App, c *Config) {
+	security.NewLeastPrivilege(app, "LeastPrivilege", nil)
 	for _, name := range c.Systems {
 		systems[name](app, c)
 	}

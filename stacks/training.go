@@ -12,9 +12,10 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
+	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/alarm"
 	"github.com/serverless-go/cdk/patterns/coldstart"
 	"github.com/serverless-go/cdk/patterns/coldstart/schedule"
@@ -96,7 +97,7 @@ func NewTraining(scope constructs.Construct, id string, p *TrainingProps) *Train
 	if p == nil {
 		p = &TrainingProps{}
 	}
-	s := &Training{stack: awscdk.NewStack(scope, &id, &awscdk.StackProps{
+	s := &Training{stack: construct.NewStack(scope, id, &awscdk.StackProps{
 		Env:         p.Env,
 		Description: jsii.String("Training: a data lake, a pipeline from raw data to a model, and a graph, run by a saga."),
 	})}
@@ -196,19 +197,17 @@ func (s *Training) addGraph() {
 // addSaga orders the steps. The instances stay booked while a person decides,
 // for a run that is redriven may train again.
 func (s *Training) addSaga() {
-	bookings := awsdynamodb.NewTableV2(s.stack, jsii.String("Bookings"), &awsdynamodb.TablePropsV2{
-		PartitionKey:                     &awsdynamodb.Attribute{Name: jsii.String("pk"), Type: awsdynamodb.AttributeType_STRING},
-		TimeToLiveAttribute:              jsii.String("ttl"),
-		Billing:                          awsdynamodb.Billing_OnDemand(nil),
-		DeletionProtection:               jsii.Bool(true),
-		PointInTimeRecoverySpecification: &awsdynamodb.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: jsii.Bool(true)},
-		RemovalPolicy:                    awscdk.RemovalPolicy_RETAIN,
+	bookings := defaults.Table(s.stack, "Bookings", nil, nil, &awsdynamodb.TablePropsV2{
+		PartitionKey:        &awsdynamodb.Attribute{Name: jsii.String("pk"), Type: awsdynamodb.AttributeType_STRING},
+		TimeToLiveAttribute: jsii.String("ttl"),
 	})
 	book := s.function("Capacity", "capacity", "Books and releases training instances.", function.Props{
-		Environment:            map[string]string{training.EnvCapacity: *bookings.TableName()},
+		Environment:            map[string]string{training.EnvCapacity: *construct.TableName(bookings)},
 		WithoutDeadLetterQueue: true, // the saga waits for its answer
+		Grants: func(f *function.Function) {
+			f.AddToPolicy([]string{"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}, construct.TableArn(bookings))
+		},
 	})
-	book.AddToPolicy([]string{"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}, bookings.TableArn())
 	const booking = "Book capacity"
 	payload := func(op string) map[string]any {
 		return map[string]any{"op": op, "pool": trainingInstance, "booking": orchestration.StepKey(booking), "units": 1, "limit": trainingInstances}
@@ -237,19 +236,15 @@ func (s *Training) addSaga() {
 // run starts a workflow and waits for it, under the saga's own name: started
 // twice, it is the same execution.
 func (s *Training) run(w *orchestration.Workflow, timeout time.Duration) *orchestration.Action {
-	statement := func(resource *string, actions ...string) awsiam.PolicyStatement {
-		return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Actions: jsii.Strings(actions...), Resources: &[]*string{resource}})
+	statement := func(s defaults.Statement) awsiam.PolicyStatement { return awsiam.PolicyStatement_FromJson(s) }
+	arn := func(text string) *string {
+		return defaults.Text(s.stack, "arn:${AWS::Partition}:"+text, defaults.Values{"Name": construct.AttrName(w.CfnStateMachine())})
 	}
-	local := func(text string, name *string) *string {
-		return awscdk.Fn_Sub(jsii.String("arn:${AWS::Partition}:"+text), &map[string]*string{"Name": name})
-	}
-	name := w.CfnStateMachine().AttrName()
 	// The result of a workflow with a key is encrypted with it; for one without
 	// the statement matches nothing.
-	answer := awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Actions: jsii.Strings("kms:Decrypt"), Resources: &[]*string{s.key.KeyArn()},
-		Conditions: &map[string]any{"StringEquals": map[string]any{"kms:EncryptionContext:aws:states:stateMachineArn": w.CfnStateMachine().Ref()}},
-	})
+	answer := defaults.Actions{"kms:Decrypt"}.To(construct.KeyArn(s.key)).If(map[string]any{"StringEquals": map[string]any{
+		"kms:EncryptionContext:aws:states:stateMachineArn": construct.Ref(w.CfnStateMachine()),
+	}})
 	return &orchestration.Action{
 		Resource: "arn:aws:states:::states:startExecution.sync:2",
 		Arguments: map[string]any{
@@ -259,11 +254,12 @@ func (s *Training) run(w *orchestration.Workflow, timeout time.Duration) *orches
 		},
 		Allow: []awsiam.PolicyStatement{
 			// https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html
-			statement(w.ARN(), "states:StartExecution"),
-			statement(local("states:${AWS::Region}:${AWS::AccountId}:execution:${Name}:*", name), "states:DescribeExecution", "states:StopExecution"),
-			statement(awscdk.Fn_Sub(jsii.String("arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule"), nil),
-				"events:DescribeRule", "events:PutRule", "events:PutTargets"),
-			answer,
+			statement(defaults.Actions{"states:StartExecution"}.To(w.ARN())),
+			statement(defaults.Actions{"states:DescribeExecution", "states:StopExecution"}.To(
+				arn("states:${AWS::Region}:${AWS::AccountId}:execution:${Name}:*"))),
+			statement(defaults.Actions{"events:DescribeRule", "events:PutRule", "events:PutTargets"}.To(
+				arn("events:${AWS::Region}:${AWS::AccountId}:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule"))),
+			statement(answer),
 		},
 		Timeout: timeout,
 	}
@@ -274,22 +270,15 @@ func (s *Training) startOnManifests() {
 	var raw awss3.CfnBucket
 	jsii.UnsafeCast(s.lake.Raw().Node().DefaultChild(), &raw)
 	raw.AddPropertyOverride(jsii.String("NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled"), true)
-	dead := awssqs.NewQueue(s.stack, jsii.String("Unstarted"), &awssqs.QueueProps{
-		EnforceSSL: jsii.Bool(true), Encryption: awssqs.QueueEncryption_SQS_MANAGED,
-		RetentionPeriod: awscdk.Duration_Days(jsii.Number(14)), RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
-	})
-	role := awsiam.NewRole(s.stack, jsii.String("StartRole"), &awsiam.RoleProps{
-		AssumedBy: awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), &awsiam.ServicePrincipalOpts{
-			Conditions: &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()}},
-		}),
-	})
+	dead := defaults.DeadLetterQueue(s.stack, "Unstarted", defaults.DeadLetters{})
+	role := defaults.ServiceRole(s.stack, "StartRole", "events.amazonaws.com")
 	s.saga.GrantStart(role)
 	rule := awsevents.NewCfnRule(s.stack, jsii.String("Manifests"), &awsevents.CfnRuleProps{
 		Description: jsii.String("Starts the training when a manifest arrives."),
 		EventPattern: map[string]any{
 			"source": []string{"aws.s3"}, "detail-type": []string{"Object Created"},
 			"detail": map[string]any{
-				"bucket": map[string]any{"name": []*string{s.lake.Raw().BucketName()}},
+				"bucket": map[string]any{"name": []*string{construct.BucketName(s.lake.Raw())}},
 				"object": map[string]any{"key": []any{map[string]any{"wildcard": "raw/*/manifest.json"}}},
 			},
 		},
@@ -299,31 +288,23 @@ func (s *Training) startOnManifests() {
 				InputPathsMap: map[string]any{"key": "$.detail.object.key"},
 				InputTemplate: jsii.String(`{"manifest": "<key>"}`),
 			},
-			DeadLetterConfig: &awsevents.CfnRule_DeadLetterConfigProperty{Arn: dead.QueueArn()},
+			DeadLetterConfig: &awsevents.CfnRule_DeadLetterConfigProperty{Arn: construct.QueueArn(dead)},
 			RetryPolicy: &awsevents.CfnRule_RetryPolicyProperty{
 				MaximumEventAgeInSeconds: jsii.Number(86400), MaximumRetryAttempts: jsii.Number(185),
 			},
 		}},
 	})
-	dead.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), nil)},
-		Actions:    jsii.Strings("sqs:SendMessage"),
-		Resources:  &[]*string{dead.QueueArn()},
-		Conditions: &map[string]any{"ArnEquals": map[string]any{"aws:SourceArn": rule.AttrArn()}},
-	}))
+	defaults.AllowEvents(s.stack, dead, "sqs:SendMessage", construct.QueueArn(dead), construct.AttrArn(rule))
 	alarm.New(s.stack, "UnstartedAlarm", alarm.Alarm{
 		Namespace: "AWS/SQS", Metric: "ApproximateNumberOfMessagesVisible", Statistic: "Maximum", Threshold: 1,
-		Dimensions:  map[string]*string{"QueueName": dead.QueueName()},
+		Dimensions:  map[string]*string{"QueueName": construct.QueueName(dead)},
 		Description: "A manifest arrived and the training did not start: mend the cause, then redrive the queue.",
 	}, alarm.Tuning{}, s.alarms)
 }
 
 // function makes one of the system's functions.
 func (s *Training) function(id, name, description string, p function.Props) *function.Function {
-	p.Entry = "github.com/serverless-go/cdk/functions/" + name
-	p.Description = description
-	p.Alarms.Topic = s.alarms
-	return function.NewFunction(s.stack, id, &p)
+	return function.NewFunction(s.stack, id, handler(name, description, s.alarms, p))
 }
 
 // addApprovalAPI makes the API by which people approve models. It is called
@@ -331,16 +312,16 @@ func (s *Training) function(id, name, description string, p function.Props) *fun
 func (s *Training) addApprovalAPI(p *TrainingProps) *httpAPI {
 	s.approvals = s.function("ApprovalsHandler", "approvals", "Answers the approval API.", function.Props{
 		Memory: 512, WithoutDeadLetterQueue: true, // the API waits for its answer
+		Grants: s.pipeline.AddApprovals,
 	})
-	s.pipeline.AddApprovals(s.approvals)
 	zone := p.TimeZone
 	if zone == "" {
 		zone = "UTC"
 	}
 	coldstart.NewKeepWarm(s.stack, "ApprovalsWarm", &coldstart.KeepWarmProps{
-		Functions:  []*function.Function{s.approvals},
-		Schedule:   schedule.Schedule{schedule.Weekdays(zone, 8, 20, 1)},
-		AlarmTopic: s.alarms,
+		Functions: []*function.Function{s.approvals},
+		Schedule:  schedule.Schedule{schedule.Weekdays(zone, 8, 20, 1)},
+		Alarms:    coldstart.KeepWarmAlarms{Topic: s.alarms},
 	})
 	return newHTTPAPI(s.stack, "API", httpAPIProps{
 		domain:   p.Domain,
@@ -356,7 +337,7 @@ func (s *Training) addOutputs(api *httpAPI) {
 		value *string
 	}{
 		{"URL", api.url},
-		{"RawBucket", s.lake.Raw().BucketName()},
+		{"RawBucket", construct.BucketName(s.lake.Raw())},
 		{"Repository", s.images.RepositoryUri()},
 		{"SagaWorkflow", s.saga.Workflow().ARN()},
 		{"WorkGroup", jsii.String(s.lake.WorkGroup())},

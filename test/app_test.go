@@ -4,20 +4,35 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
-// runApp builds the app and runs it as the CDK's command line does, with the
-// context in its environment.
+// builtApp is the app's binary, which takes seconds to link.
+var builtApp = sync.OnceValues(func() (string, error) {
+	binary, err := filepath.Abs(filepath.Join("cdk.out", "app"))
+	if err != nil {
+		return "", err
+	}
+	out, err := exec.Command("go", "build", "-o", binary, module).CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, out)
+	}
+	return binary, err
+})
+
+// runApp runs the app as the CDK's command line does, with the context in its
+// environment.
 func runApp(t *testing.T, context map[string]any) (outdir, stderr string, status int) {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "app")
-	if out, err := exec.Command("go", "build", "-o", binary, module).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	binary, err := builtApp()
+	if err != nil {
+		t.Fatal(err)
 	}
 	b, err := json.Marshal(context)
 	if err != nil {

@@ -27,20 +27,7 @@ func sagaMachine(t *testing.T) *asl.Machine {
 		if !strings.HasPrefix(r.ID, "Saga") {
 			continue
 		}
-		var text strings.Builder
-		for _, part := range r.Properties["DefinitionString"].(map[string]any)["Fn::Join"].([]any)[1].([]any) {
-			switch part := part.(type) {
-			case string:
-				text.WriteString(part)
-			case map[string]any:
-				if id, ok := part["Ref"].(string); ok {
-					text.WriteString(id)
-				} else {
-					text.WriteString("arn:aws:any:::" + part["Fn::GetAtt"].([]any)[0].(string))
-				}
-			}
-		}
-		m, err := asl.Parse([]byte(text.String()))
+		m, err := asl.Parse([]byte(cdktest.Deployed(t, r.Properties["DefinitionString"])))
 		if err != nil {
 			t.Fatal(err)
 		}
