@@ -71,7 +71,7 @@ func (d *Deployment) accesses(c *call) ([]access, error) {
 		}
 		return []access{{action: "lambda:InvokeFunction", resource: d.iam.functionARN(arn)}}, nil
 	case "sts":
-		return nil, nil // GetCallerIdentity needs none
+		return nil, nil // GetCallerIdentity needs none; AssumeRole is checked where it is done
 	}
 	return nil, &ServiceError{c.operation, http.StatusNotImplemented, "NotImplemented", "the service " + c.service + " is not driven"}
 }
@@ -295,6 +295,8 @@ func (d *Deployment) keyAccesses(c *call) ([]access, error) {
 		KeyID             string `json:"KeyId"`
 		CiphertextBlob    []byte
 		EncryptionContext map[string]string
+
+		SigningAlgorithm, MessageType string
 	}
 	if err := json.Unmarshal(c.body, &in); err != nil {
 		return nil, err
@@ -308,6 +310,9 @@ func (d *Deployment) keyAccesses(c *call) ([]access, error) {
 		key = d.arn("kms", "key/"+key)
 	}
 	context := map[string][]string{"kms:CallerAccount": {d.account}}
+	if c.operation == "Sign" {
+		context["kms:SigningAlgorithm"], context["kms:MessageType"] = []string{in.SigningAlgorithm}, []string{in.MessageType}
+	}
 	for name, value := range in.EncryptionContext {
 		context["kms:EncryptionContext:"+name] = []string{value}
 		context["kms:EncryptionContextKeys"] = append(context["kms:EncryptionContextKeys"], name)

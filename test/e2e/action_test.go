@@ -95,7 +95,7 @@ func TestShuffleKeepsAll(t *testing.T) {
 	if !slices.Equal(items, []int{1, 2, 3, 4, 5, 6, 7, 8}) {
 		t.Errorf("items are %v", items)
 	}
-	if f.hit("x", 0) || !f.hit("x", 1) || f.crash() < 1 || f.injected["x"] != 1 {
+	if f.hit("x", 0) || !f.hit("x", 1) || f.crash("") < 1 || f.injected["x"] != 1 {
 		t.Error("probabilities 0 and 1 are not certain")
 	}
 }

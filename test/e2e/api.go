@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -41,6 +43,8 @@ type route struct {
 	scopes        []string
 	issuer        string
 	audience      []string
+	custom        *authorizer // of the type CUSTOM
+	parameters    []parameter
 	function      string // ARN
 }
 
@@ -80,15 +84,27 @@ func (d *Deployment) makeRoute(id string) error {
 			return err
 		}
 		r.issuer, r.audience = authorizer.JwtConfiguration.Issuer, authorizer.JwtConfiguration.Audience
+	case "CUSTOM":
+		var err error
+		if r.custom, err = d.authorizer(r.api, props.AuthorizerID); err != nil {
+			return err
+		}
 	default:
 		return fmt.Errorf("the authorization type %s is not supported", r.authorization)
 	}
-	var integration struct{ IntegrationType, IntegrationURI, PayloadFormatVersion string }
+	var integration struct {
+		IntegrationType, IntegrationURI, PayloadFormatVersion string
+		RequestParameters                                     map[string]string
+	}
 	if err := d.named("AWS::ApiGatewayV2::Integration", strings.TrimPrefix(props.Target, "integrations/"), &integration); err != nil {
 		return err
 	}
 	if integration.IntegrationType != "AWS_PROXY" || integration.PayloadFormatVersion != "2.0" {
 		return fmt.Errorf("only integrations of type AWS_PROXY with payload format 2.0 are supported, not %s %s", integration.IntegrationType, integration.PayloadFormatVersion)
+	}
+	var err error
+	if r.parameters, err = parseParameters(integration.RequestParameters); err != nil {
+		return err
 	}
 	r.function = integration.IntegrationURI
 	if f, _ := d.function(r.function); f == nil {
@@ -136,6 +152,10 @@ func (d *Deployment) Request(ctx context.Context, prefix string, r Request) (*Re
 	if err != nil {
 		return nil, err
 	}
+	return d.request(ctx, api, r)
+}
+
+func (d *Deployment) request(ctx context.Context, api string, r Request) (*Response, error) {
 	path, query, _ := strings.Cut(r.Path, "?")
 	to, variables := d.route(api, r.Method, path)
 	if to == nil {
@@ -146,11 +166,21 @@ func (d *Deployment) Request(ctx context.Context, prefix string, r Request) (*Re
 	if refused := d.admit(to, r, source); refused != nil {
 		return refused, nil
 	}
+	event := d.apiEvent(to, r, path, query, variables)
+	var authorized map[string]any
+	if to.custom != nil {
+		var refused *Response
+		if authorized, refused = to.custom.ask(ctx, d, event); refused != nil {
+			return refused, ctx.Err()
+		}
+		event["requestContext"].(map[string]any)["authorizer"] = map[string]any{"lambda": authorized}
+	}
+	mapped(event, to.parameters, authorized)
 	if err := d.iam.check(asService("apigateway.amazonaws.com", source), "lambda:InvokeFunction", to.function, nil); err != nil {
 		return refusal(http.StatusInternalServerError, "Internal Server Error"), nil
 	}
 	f, _ := d.function(to.function)
-	payload, err := json.Marshal(d.apiEvent(to, r, path, query, variables))
+	payload, err := json.Marshal(event)
 	if err != nil {
 		return nil, err
 	}
@@ -251,8 +281,9 @@ func (d *Deployment) apiEvent(to *route, r Request, path, query string, variable
 	switch {
 	case to.authorization == "JWT":
 		requestContext["authorizer"] = map[string]any{"jwt": map[string]any{"claims": r.Claims, "scopes": to.scopes}}
-	case r.Role != "":
-		requestContext["authorizer"] = map[string]any{"iam": map[string]any{"accountId": d.account, "userArn": r.Role, "callerId": r.Role, "userId": r.Role}}
+	case to.authorization == "AWS_IAM":
+		who := assumed(r.Role)
+		requestContext["authorizer"] = map[string]any{"iam": map[string]any{"accountId": d.account, "userArn": who, "callerId": who, "userId": who}}
 	}
 	event := map[string]any{
 		"version": "2.0", "routeKey": to.key, "rawPath": path, "rawQueryString": query, "headers": headers,
@@ -270,8 +301,62 @@ func (d *Deployment) apiEvent(to *route, r Request, path, query string, variable
 	}
 	if len(r.Body) > 0 {
 		event["body"] = string(r.Body)
+		if !isText(headers["content-type"]) {
+			event["body"], event["isBase64Encoded"] = base64.StdEncoding.EncodeToString(r.Body), true
+		}
 	}
 	return event
+}
+
+// assumed returns the ARN that a request of a role's has: that of its session.
+func assumed(role string) string {
+	before, name, ok := strings.Cut(role, ":role/")
+	if !ok {
+		return role
+	}
+	return strings.Replace(before, ":iam:", ":sts:", 1) + ":assumed-role/" + name[strings.LastIndex(name, "/")+1:] + "/session"
+}
+
+// isText reports whether API Gateway hands a body of the type on as it is; it
+// encodes all others.
+func isText(contentType string) bool {
+	media, _, _ := mime.ParseMediaType(contentType)
+	return strings.HasPrefix(media, "text/") || strings.HasSuffix(media, "json") || strings.HasSuffix(media, "xml") || media == "application/javascript"
+}
+
+// apiPath is where the proxy serves the template's HTTP APIs, each below its
+// id: what a function is told to be an API's endpoint leads there.
+const apiPath = "/apis/"
+
+// serveAPI answers a function's request to an HTTP API.
+func (d *Deployment) serveAPI(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	api, path, _ := strings.Cut(strings.TrimPrefix(r.URL.RequestURI(), apiPath), "/")
+	request := Request{Method: r.Method, Path: "/" + path, Header: map[string]string{}, Body: body}
+	for name, values := range r.Header {
+		request.Header[name] = strings.Join(values, ",")
+	}
+	if found := scope.FindStringSubmatch(r.Header.Get("Authorization")); found != nil {
+		key, ok := d.credentials.Load(found[1])
+		if !ok || found[3] != "execute-api" {
+			http.Error(w, `{"message":"Forbidden"}`, http.StatusForbidden)
+			return
+		}
+		request.Role = key.(*credential).caller.principal.ARN
+	}
+	response, err := d.request(r.Context(), api, request)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	for name, value := range response.Header {
+		w.Header().Set(name, value)
+	}
+	w.WriteHeader(response.Status)
+	w.Write(response.Body)
 }
 
 // apiResponse reads a function's answer: with a statusCode it is a response,

@@ -27,7 +27,8 @@ func (e *DeniedError) Error() string {
 // the template's resources.
 type caller struct {
 	principal iam.Principal
-	source    string // ARN of the rule, topic or API that a service acts for
+	source    string   // ARN of the rule, topic or API that a service acts for
+	session   *session // of a role that was assumed by a call; nil without
 }
 
 // authority knows the template's policies and answers as IAM would.
@@ -289,11 +290,22 @@ func (a *authority) check(c caller, action, resource string, context iam.Context
 	}
 	service, _, _ := strings.Cut(action, ":")
 	policies := iam.Policies{Resource: append(a.anywhere[service], a.resources[owner(resource)]...), ResourceRules: service == "kms"}
+	if role := a.roles[resource]; service == "sts" && role != nil {
+		policies.Resource, policies.ResourceRules = []*iam.Policy{role.trust}, true
+	}
 	r := a.roles[c.principal.ARN]
 	if r != nil {
 		policies.Identity, policies.Boundaries = r.policies, r.boundary
 		for key, value := range r.tags {
 			request.Context["aws:PrincipalTag/"+key] = []string{value}
+		}
+	}
+	if s := c.session; s != nil {
+		for key, value := range s.tags {
+			request.Context["aws:PrincipalTag/"+key] = []string{value}
+		}
+		if s.policy != nil {
+			policies.Session = []*iam.Policy{s.policy}
 		}
 	}
 	decision := iam.Evaluate(request, policies)

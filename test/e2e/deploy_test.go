@@ -14,6 +14,7 @@ import (
 
 // TestDeployment looks at each part of one deployment.
 func TestDeployment(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, shop(t), options(t))
 	ctx := t.Context()
 	if got := d.Undriven(); !slices.Equal(got, []string{"AWS::ApiGatewayV2::Stage"}) {
@@ -21,18 +22,18 @@ func TestDeployment(t *testing.T) {
 	}
 
 	t.Run("invoke", func(t *testing.T) {
-		for _, c := range []struct{ do, key, want, wantType string }{
-			{"echo", "", `"echo":"echo"`, ""},
-			{"fail", "", "as asked", "errorString"},
-			{"exit", "", "ended during the invocation", "Runtime.ExitError"},
-			{"sleep", "", "longer than 1s", "Sandbox.Timedout"},
-			{"echo", "", `"function":"Odd-`, ""}, // in a new process
-			{"send", "", "null", ""},
-			{"put", "payloads/1", "null", ""},
-			{"put", "elsewhere/1", "AccessDenied", "OperationError"},
-			{"delete", "", "not authorized to perform: dynamodb:DeleteItem", "OperationError"},
+		for _, c := range []struct{ function, do, key, want, wantType string }{
+			{"Odd", "echo", "", `"echo":"echo"`, ""},
+			{"Odd", "fail", "", "as asked", "errorString"},
+			{"Odd", "exit", "", "ended during the invocation", "Runtime.ExitError"},
+			{"Odd", "echo", "", `"function":"Odd-`, ""}, // in a new process
+			{"Odd", "send", "", "null", ""},
+			{"Odd", "put", "payloads/1", "null", ""},
+			{"Odd", "put", "elsewhere/1", "AccessDenied", "OperationError"},
+			{"Odd", "delete", "", "not authorized to perform: dynamodb:DeleteItem", "OperationError"},
+			{"Slow", "sleep", "", "longer than 1s", "Sandbox.Timedout"}, // it alone may not take long
 		} {
-			answer, err := d.Invoke(ctx, "Odd", fmt.Appendf(nil, `{"do":%q,"key":%q}`, c.do, c.key))
+			answer, err := d.Invoke(ctx, c.function, fmt.Appendf(nil, `{"do":%q,"key":%q}`, c.do, c.key))
 			var failure *FunctionError
 			if errors.As(err, &failure) {
 				answer = []byte(failure.Message)
@@ -53,8 +54,8 @@ func TestDeployment(t *testing.T) {
 		if want := []string{"s3:PutObject", "dynamodb:DeleteItem"}; !slices.Equal(denied, want) {
 			t.Errorf("denied %v, want %v", denied, want)
 		}
-		if n := d.Metric("AWS/Lambda", "Errors", "FunctionName", d.functions[d.arn("lambda", "function:Odd-"+d.suffix)].name); n != 5 {
-			t.Errorf("%v errors were counted, want 5", n)
+		if n := d.Metric("AWS/Lambda", "Errors", "FunctionName", d.functions[d.arn("lambda", "function:Odd-"+d.suffix)].name); n != 4 {
+			t.Errorf("%v errors were counted, want 4", n)
 		}
 	})
 
@@ -62,7 +63,9 @@ func TestDeployment(t *testing.T) {
 		if _, err := d.Invoke(ctx, "Odd", []byte(`{"do":"metric"}`)); err != nil {
 			t.Fatal(err)
 		}
-		settle(t, d)
+		if err := d.Restart("Odd"); err != nil {
+			t.Fatal(err)
+		}
 		if n := d.Metric("Shop", "Orders", "service", "carts"); n != 3 {
 			t.Errorf("the metric is %v, want 3", n)
 		}
@@ -114,6 +117,49 @@ func TestDeployment(t *testing.T) {
 			r, err := d.Request(ctx, "Api", Request{Method: c.method, Path: c.path, Claims: c.claims, Body: []byte(`{"version":1,"type":"CartOpened"}`)})
 			if err != nil || r.Status != c.want {
 				t.Errorf("%s %s with %v: %+v, %v; want %d", c.method, c.path, c.claims, r, err, c.want)
+			}
+		}
+	})
+
+	t.Run("authorizer", func(t *testing.T) {
+		for _, c := range []struct {
+			key, caller string // headers
+			want        int
+			asked       float64 // how often the authorizer was called by then
+		}{
+			{"", "", http.StatusUnauthorized, 0},
+			{"bad", "", http.StatusForbidden, 0},
+			{"crash", "", http.StatusInternalServerError, 0},
+			{"good ann", "", http.StatusOK, 3},
+			{"good ann", "of the devil", http.StatusOK, 3}, // from the cache, and the caller's own header is overwritten
+			{"bad", "", http.StatusForbidden, 0},           // a refusal is cached, too
+			{"good bob", "", http.StatusOK, 4},
+		} {
+			header := map[string]string{"X-Other": "kept"}
+			if c.key != "" {
+				header["X-KEY"] = c.key
+			}
+			if c.caller != "" {
+				header["x-caller"] = c.caller
+			}
+			r, err := d.Request(ctx, "Api", Request{Method: "GET", Path: "/mine", Header: header})
+			if err != nil || r.Status != c.want {
+				t.Errorf("%q: %+v, %v; want %d", c.key, r, err, c.want)
+				continue
+			}
+			if c.want != http.StatusOK {
+				continue
+			}
+			var seen struct {
+				Headers    map[string]string
+				Authorizer map[string]any
+			}
+			if err := json.Unmarshal(r.Body, &seen); err != nil {
+				t.Fatal(err)
+			}
+			if _, leaked := seen.Headers["x-key"]; leaked || seen.Headers["x-other"] != "kept" || seen.Headers["x-caller"] != "of "+c.key ||
+				seen.Authorizer["caller"] != "of "+c.key || seen.Authorizer["asked"] != c.asked {
+				t.Errorf("%q: the function sees %+v, want that the authorizer was asked %v times", c.key, seen, c.asked)
 			}
 		}
 	})
@@ -203,6 +249,7 @@ func TestDeployment(t *testing.T) {
 // TestFailurePaths breaks one deployment's permissions and expects the failures
 // where the template sends them.
 func TestFailurePaths(t *testing.T) {
+	t.Parallel()
 	template := shop(t).Clone()
 	for prefix, action := range map[string]string{
 		"ReactRoleDefaultPolicy": "dynamodb:PutItem",   // the function fails
@@ -252,6 +299,7 @@ func TestFailurePaths(t *testing.T) {
 
 // TestDeployRefuses breaks what AWS would refuse, or what could never work.
 func TestDeployRefuses(t *testing.T) {
+	t.Parallel()
 	o := options(t)
 	set := func(id, path string, value any) func(*Template) error {
 		return func(template *Template) error { return template.Resources[id].Set(path, value) }

@@ -34,6 +34,9 @@ type Options struct {
 	Imports map[string]string
 	// Speed divides the template's waiting times. Default: 1.
 	Speed float64
+	// Patience multiplies the time-outs of functions, for a machine that is slower
+	// than Lambda's. Default: 1.
+	Patience float64
 	// Concurrency is how many processes a function may have. Default: 2.
 	Concurrency int
 	// Faults are injected. Default: none.
@@ -70,7 +73,10 @@ type Deployment struct {
 	mappings    []*mapping
 	alarms      []*alarm
 	routes      []*route
-	credentials sync.Map // access key id -> *credential
+	signing     map[string]string // ARN of a key that signs -> its id in the engine
+	credentials sync.Map          // access key id -> *credential
+
+	mostReceives int // of a message, by the most patient redrive policy
 
 	epoch   atomic.Int64 // grows with everything that happens
 	mu      sync.Mutex
@@ -100,7 +106,7 @@ func Deploy(ctx context.Context, t *Template, options Options) (*Deployment, err
 		options: options, faults: newFaults(options.Faults), metrics: newMetrics(), busy: map[string]int{},
 		tables: map[string]*table{}, queues: map[string]*queue{}, topics: map[string]*topic{}, functions: map[string]*function{},
 		buses: map[string]*bus{}, streams: map[string]*deliveryStream{}, groups: map[string]*logGroup{}, machines: map[string]*machine{},
-		pipes: map[string]*pipe{},
+		pipes: map[string]*pipe{}, signing: map[string]string{},
 	}
 	if err := d.prune(); err != nil {
 		return nil, fmt.Errorf("deploy %s: %w", t.Name, err)
@@ -123,6 +129,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Speed == 0 {
 		o.Speed = 1
+	}
+	if o.Patience == 0 {
+		o.Patience = 1
 	}
 	if o.Concurrency == 0 {
 		o.Concurrency = 2
@@ -165,11 +174,12 @@ func (d *Deployment) deploy(ctx context.Context) error {
 		return err
 	}
 	d.proxy = listener.Addr().String()
+	d.endpoint = "http://" + d.proxy
 	d.server = &http.Server{Handler: d.handler()}
 	d.spawn(func() { d.server.Serve(listener) })
 	for _, step := range []func(context.Context) error{
-		d.makeTables, d.makeQueues, d.makeTopics, d.makeBuckets, d.makeLogGroups, d.makeFunctions, d.makeStreams, d.makeMachines,
-		d.makeBuses, d.makeAlarms, d.makeRoutes, d.makeRoutes, d.makeMappings, d.makePipes,
+		d.makeKeys, d.makeTables, d.makeQueues, d.makeTopics, d.makeBuckets, d.makeLogGroups, d.makeFunctions, d.makeStreams, d.makeMachines,
+		d.makeBuses, d.makeAlarms, d.makeRoutes, d.makeMappings, d.makePipes,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -200,6 +210,10 @@ func (d *Deployment) Close() error {
 	return errors.Join(errs...)
 }
 
+// Endpoint returns where handlers call AWS. Whoever has a session's credentials
+// can call it, too.
+func (d *Deployment) Endpoint() string { return d.endpoint }
+
 func (d *Deployment) spawn(f func()) {
 	d.tasks.Add(1)
 	go func() {
@@ -229,8 +243,16 @@ func (d *Deployment) touch() { d.epoch.Add(1) }
 
 // wait lets one of the template's waiting times pass; it reports false when
 // the deployment is closed meanwhile.
-func (d *Deployment) wait(t time.Duration) bool {
-	timer := time.NewTimer(time.Duration(float64(t) / d.options.Speed))
+func (d *Deployment) wait(t time.Duration) bool { return d.sleep(d.scaled(t)) }
+
+// scaled is how long one of the template's waiting times takes here.
+func (d *Deployment) scaled(t time.Duration) time.Duration {
+	return time.Duration(float64(t) / d.options.Speed)
+}
+
+// sleep is wait in real time.
+func (d *Deployment) sleep(t time.Duration) bool {
+	timer := time.NewTimer(t)
 	defer timer.Stop()
 	select {
 	case <-d.ctx.Done():
@@ -261,7 +283,11 @@ func (d *Deployment) Dropped() []Dropped {
 
 // Settle returns once nothing moves any more: every stream is read, every
 // queue that has a consumer is empty, and no invocation, delivery, retry or
-// execution is under way. Its error names what still moves when ctx ends.
+// execution is under way.
+//
+// A message that is received without end is an *EndlessError. Where something is
+// under way and yet nothing happens for minutes, or until ctx ends, the error
+// says that it was a clock that ended and names what still moves.
 func (d *Deployment) Settle(ctx context.Context) error {
 	const rounds = 4 // quiet looks in a row, for an engine may show a record late
 	var moving []string
@@ -279,14 +305,26 @@ func (d *Deployment) Settle(ctx context.Context) error {
 		} else {
 			quiet = 0
 		}
+		for _, q := range d.queues {
+			if endless := q.endless.Load(); endless != nil {
+				return fmt.Errorf("settle: %w", endless)
+			}
+		}
+		if time.Since(since) > standstill {
+			return fmt.Errorf("settle: by the clock: nothing has happened for %v; still moving: %s", standstill, strings.Join(moving, ", "))
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("settle: %w; still moving: %s", ctx.Err(), strings.Join(moving, ", "))
+			return fmt.Errorf("settle: by the caller's clock: %w; still moving: %s", ctx.Err(), strings.Join(moving, ", "))
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 	return nil
 }
+
+// standstill is how long nothing may happen while something is under way. A
+// process may start for a minute and then take its function's time-out.
+const standstill = 3 * time.Minute
 
 // moving names what is under way, or may be as it was not looked at since.
 func (d *Deployment) moving(ctx context.Context, since time.Time) ([]string, error) {

@@ -16,8 +16,10 @@
 // Waiting times that the template states (retry intervals, visibility
 // time-outs after a failure, batching windows, Wait states) are divided by
 // Options.Speed. Time-outs of functions are not, for a process needs its real
-// time. Metrics and alarms live in virtual minutes that Deployment.Advance
-// moves.
+// time; Options.Patience makes them longer. A process that Faults is to kill is
+// told a deadline some seconds away, and the retry comes no sooner than that
+// where it would not in AWS. Metrics and alarms live in virtual
+// minutes that Deployment.Advance moves.
 //
 // # What is not real
 //

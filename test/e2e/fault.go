@@ -3,6 +3,7 @@ package e2e
 import (
 	"maps"
 	"math/rand/v2"
+	"strings"
 	"sync"
 )
 
@@ -15,6 +16,10 @@ type Faults struct {
 	// Crash kills a function's process in an invocation: after one of its first
 	// calls to AWS took effect, or when it answers.
 	Crash float64
+	// CrashFirst kills the process in a function's first invocation, after as
+	// many of its calls to AWS took effect, at least one. The key is a prefix of
+	// the function's logical id.
+	CrashFirst map[string]int
 	// Throttle answers a handler's call to DynamoDB with
 	// ProvisionedThroughputExceededException.
 	Throttle float64
@@ -34,10 +39,11 @@ type faults struct {
 	mu       sync.Mutex
 	random   *rand.Rand
 	injected map[string]int
+	first    map[string]int // what is left of CrashFirst
 }
 
 func newFaults(f Faults) *faults {
-	return &faults{Faults: f, random: rand.New(rand.NewPCG(f.Seed, 1)), injected: map[string]int{}}
+	return &faults{Faults: f, random: rand.New(rand.NewPCG(f.Seed, 1)), injected: map[string]int{}, first: maps.Clone(f.CrashFirst)}
 }
 
 // hit decides whether a fault happens, and counts it by its name.
@@ -54,14 +60,31 @@ func (f *faults) hit(name string, probability float64) bool {
 	return true
 }
 
-// crash returns after how many calls an invocation's process dies, 0: never.
-func (f *faults) crash() int {
+// crash returns after how many calls the process of a function's next invocation
+// dies, 0: never.
+func (f *faults) crash(function string) int {
+	if calls := f.crashFirst(function); calls > 0 {
+		return calls
+	}
 	if !f.hit("Crash", f.Crash) {
 		return 0
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return 1 + f.random.IntN(4)
+}
+
+func (f *faults) crashFirst(function string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for prefix, calls := range f.first {
+		if strings.HasPrefix(function, prefix) {
+			delete(f.first, prefix)
+			f.injected["CrashFirst"]++
+			return calls
+		}
+	}
+	return 0
 }
 
 func shuffle[T any](f *faults, items []T) {

@@ -3,7 +3,9 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"debug/buildinfo"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +18,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/serverless-go/cdk/internal/asset"
 )
 
 // function is a Lambda function whose asset is a Go program.
@@ -50,6 +54,8 @@ type FunctionError struct {
 	Type     string `json:"errorType"`
 	Message  string `json:"errorMessage"`
 	Payload  []byte `json:"-"`
+
+	claimed time.Time // until when a process that was killed may have claimed something
 }
 
 // Error returns the function's name with the error's type and message.
@@ -194,7 +200,7 @@ func readAssets(t *Template) (map[string]string, error) {
 }
 
 // hostProgram returns a program that runs here and does what the bootstrap
-// does: itself, or the same package built again beside the asset.
+// does: itself, or the same package built again.
 func (d *Deployment) hostProgram(ctx context.Context, bootstrap string) (string, error) {
 	info, err := buildinfo.ReadFile(bootstrap)
 	if err != nil {
@@ -207,19 +213,37 @@ func (d *Deployment) hostProgram(ctx context.Context, bootstrap string) (string,
 	if settings["GOOS"] == runtime.GOOS && settings["GOARCH"] == runtime.GOARCH {
 		return filepath.Abs(bootstrap)
 	}
-	program, err := filepath.Abs(filepath.Dir(bootstrap) + ".host")
+	dir, err := hostFolder(bootstrap)
 	if err != nil {
 		return "", err
 	}
-	if built, err := os.Stat(program); err == nil {
-		if asset, err := os.Stat(bootstrap); err == nil && built.ModTime().After(asset.ModTime()) {
-			return program, nil
-		}
-	}
-	if err := d.options.Build(ctx, info.Path, program); err != nil {
+	building.Lock()
+	defer building.Unlock()
+	dir, err = asset.Folder(dir, func(tmp string) error { return d.options.Build(ctx, info.Path, filepath.Join(tmp, "bootstrap")) })
+	if err != nil {
 		return "", fmt.Errorf("build %s for this machine: %w", info.Path, err)
 	}
-	return program, nil
+	return filepath.Join(dir, "bootstrap"), nil
+}
+
+// building is held while a program is built: deployments of one template would
+// all build the same.
+var building sync.Mutex
+
+// hostFolder returns where the program of an asset is built for this machine. It
+// is in the user's cache and named by the asset's bytes, which the sources and
+// the toolchain decide: a handler that has not changed is not built again.
+func hostFolder(bootstrap string) (string, error) {
+	file, err := os.Open(bootstrap)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, file); err != nil {
+		return "", err
+	}
+	return asset.Cached("host", runtime.GOOS+"-"+runtime.GOARCH+"-"+hex.EncodeToString(hash.Sum(nil)))
 }
 
 func goBuild(ctx context.Context, pkg, program string) error {
@@ -289,14 +313,17 @@ func (f *function) run(ctx context.Context, arn string, payload []byte) ([]byte,
 		}
 	}
 	answer, err := p.invoke(ctx, arn, payload)
-	select {
-	case <-p.exited:
-	default:
-		f.mu.Lock()
+	f.mu.Lock()
+	if !p.ended {
 		f.idle = append(f.idle, p)
-		f.mu.Unlock()
 	}
+	f.mu.Unlock()
 	return answer, err
+}
+
+// limit is how long an invocation may take here.
+func (f *function) limit() time.Duration {
+	return time.Duration(float64(f.timeout) * f.d.options.Patience)
 }
 
 // start starts another process of the function.
@@ -310,7 +337,7 @@ func (f *function) start() (*process, error) {
 		return nil, err
 	}
 	p.cmd.Stderr = p.cmd.Stdout
-	f.d.credentials.Store(p.key, &credential{asRole(f.role), p})
+	f.d.credentials.Store(p.key, &credential{caller: asRole(f.role), process: p})
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("function %s: %w", f.id, err)
 	}
@@ -321,6 +348,7 @@ func (f *function) start() (*process, error) {
 		f.readLogs(out)
 		p.cmd.Wait()
 		f.mu.Lock()
+		p.ended = true
 		delete(f.running, p)
 		f.idle = slices.DeleteFunc(f.idle, func(other *process) bool { return other == p })
 		f.mu.Unlock()
@@ -399,9 +427,10 @@ func (f *function) serveEvents() {
 		case err == nil:
 			f.finish(e, config.onSuccess, answer, nil)
 		case e.attempts <= config.retries || errors.Is(err, errThrottled) && e.attempts < 10:
+			// A minute, then two: what Lambda waits after a function's error.
+			pause := f.retryPause(err, time.Duration(e.attempts)*time.Minute)
 			f.d.spawn(func() {
-				// A minute, then two: what Lambda waits after a function's error.
-				if f.d.wait(time.Duration(e.attempts) * time.Minute) {
+				if f.d.sleep(pause) {
 					f.events.put(e)
 				}
 			})
@@ -409,6 +438,17 @@ func (f *function) serveEvents() {
 			f.finish(e, config.onFailure, answer, err)
 		}
 	}
+}
+
+// retryPause returns how long one of the template's waiting times takes after an
+// invocation failed. Where it is longer than an invocation, what a killed process
+// had claimed until its deadline is free when it ends.
+func (f *function) retryPause(err error, wait time.Duration) time.Duration {
+	pause := f.d.scaled(wait)
+	if failure := (*FunctionError)(nil); errors.As(err, &failure) && wait >= f.timeout {
+		pause = max(pause, time.Until(failure.claimed))
+	}
+	return pause
 }
 
 // finish sends the record of an asynchronous invocation where the template
@@ -453,6 +493,25 @@ func (d *Deployment) Invoke(ctx context.Context, prefix string, payload []byte) 
 		return nil, err
 	}
 	return f.invoke(ctx, f.arn, payload)
+}
+
+// Restart ends the function's idle processes, as Lambda ends those it has no use
+// for: the next invocation gets a new one, which remembers nothing. It returns
+// when all that they wrote is in Logs, and counted if it is a metric.
+func (d *Deployment) Restart(prefix string) error {
+	f, err := d.functionNamed(prefix)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	idle := f.idle
+	f.idle = nil
+	f.mu.Unlock()
+	for _, p := range idle {
+		p.cmd.Process.Kill()
+		<-p.exited
+	}
+	return nil
 }
 
 // Logs returns the last lines that a function's processes wrote.

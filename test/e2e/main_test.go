@@ -41,7 +41,7 @@ var testAssembly = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	// For another architecture, so that the harness has to build it again.
-	cmd := exec.Command("go", "build", "-tags=lambda.norpc", "-o", filepath.Join(dir, "asset.handler", "bootstrap"), "./shop")
+	cmd := exec.Command("go", "build", "-tags=lambda.norpc", "-trimpath", "-buildvcs=false", "-o", filepath.Join(dir, "asset.handler", "bootstrap"), "./shop")
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0")
 	cmd.Stderr = os.Stderr
 	return dir, cmd.Run()
@@ -85,7 +85,7 @@ func deploy(t testing.TB, template *Template, o Options) *Deployment {
 
 func settle(t testing.TB, d *Deployment) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	if err := d.Settle(ctx); err != nil {
 		t.Fatal(err)

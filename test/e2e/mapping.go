@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -98,6 +99,7 @@ func (m *mapping) poll() {
 			m.d.drop("event source mapping "+m.id, err, nil)
 			time.Sleep(pollInterval)
 		}
+		m.queue.noteEndless(batch)
 		if len(batch) > 0 {
 			end := m.d.begin("event source mapping " + m.id)
 			if err := m.handle(batch); err != nil && m.d.ctx.Err() == nil {
@@ -115,7 +117,7 @@ func (m *mapping) collect() ([]message, error) {
 	if err != nil || len(batch) == 0 {
 		return nil, err
 	}
-	deadline := time.Now().Add(time.Duration(float64(m.window) / m.d.options.Speed))
+	deadline := time.Now().Add(m.d.scaled(m.window))
 	for len(batch) < m.batchSize && (len(batch)%10 == 0 || time.Now().Before(deadline)) {
 		more, err := m.queue.receive(m.d.ctx, m.batchSize-len(batch))
 		if err != nil || len(more) == 0 {
@@ -147,9 +149,9 @@ func (m *mapping) handle(batch []message) error {
 	if err != nil {
 		return err
 	}
-	failed := m.invoke(payload, passed)
+	failed, failure := m.invoke(payload, passed)
 	if len(failed) == 0 && m.d.faults.hit("DuplicateMessages", m.d.faults.DuplicateMessages) {
-		failed = m.invoke(payload, passed)
+		failed, failure = m.invoke(payload, passed)
 	}
 	var done, again []message
 	for _, message := range passed {
@@ -167,21 +169,39 @@ func (m *mapping) handle(batch []message) error {
 	}
 	// In reverse, for the engine puts each at the front of its group.
 	slices.Reverse(again)
-	return m.queue.release(ctx, again, m.d.seconds(m.queue.visibility))
+	// What a message collides with gets its turn meanwhile, however fast the rest is.
+	pause := max(m.function.retryPause(failure, m.queue.visibility), 250*time.Millisecond)
+	if pause >= time.Second {
+		return m.queue.release(ctx, again, int(math.Ceil(pause.Seconds())))
+	}
+	// The engine counts in whole seconds. Until then the messages stay hidden, as
+	// they have been since they were received.
+	end := m.d.begin("event source mapping " + m.id)
+	m.d.spawn(func() {
+		defer end()
+		if !m.d.sleep(pause) {
+			return
+		}
+		if err := m.queue.release(ctx, again, 0); err != nil && ctx.Err() == nil {
+			m.d.drop("event source mapping "+m.id, err, nil)
+		}
+	})
+	return nil
 }
 
-// invoke returns the ids of the messages that failed.
-func (m *mapping) invoke(payload []byte, batch []message) map[string]bool {
+// invoke returns the ids of the messages that failed, and the error if the
+// invocation did.
+func (m *mapping) invoke(payload []byte, batch []message) (map[string]bool, error) {
 	all := map[string]bool{}
 	for _, message := range batch {
 		all[message.MessageID] = true
 	}
 	answer, err := m.function.invoke(m.d.ctx, m.functionARN, payload)
 	if err != nil {
-		return all
+		return all, err
 	}
 	if !m.partial {
-		return nil
+		return nil, nil
 	}
 	var response struct {
 		Failures []struct {
@@ -189,16 +209,16 @@ func (m *mapping) invoke(payload []byte, batch []message) map[string]bool {
 		} `json:"batchItemFailures"`
 	}
 	if len(answer) > 0 && json.Unmarshal(answer, &response) != nil {
-		return all
+		return all, nil
 	}
 	failed := map[string]bool{}
 	for _, f := range response.Failures {
 		if !all[f.ID] {
-			return all // Lambda takes an unknown id for a failure of the whole batch
+			return all, nil // Lambda takes an unknown id for a failure of the whole batch
 		}
 		failed[f.ID] = true
 	}
-	return failed
+	return failed, nil
 }
 
 // record is a message as the function gets it.

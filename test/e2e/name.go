@@ -195,6 +195,9 @@ func (s *stack) attribute(id, attribute string) (any, error) {
 	case "Version":
 		return "1", nil
 	case "ApiEndpoint":
+		if s.endpoint != "" {
+			return s.endpoint + apiPath + name, nil
+		}
 		return fmt.Sprintf("https://%s.execute-api.%s.amazonaws.com", name, s.region), nil
 	case "DomainName", "RegionalDomainName":
 		return name + ".s3." + s.region + ".amazonaws.com", nil

@@ -16,16 +16,21 @@ import (
 // credential is what an access key id stands for.
 type credential struct {
 	caller  caller
-	process *process // nil for a state machine
+	process *process // nil for a state machine and a session
+	token   string   // that a session's calls must carry, too
 }
 
-// handler serves what processes call: the Runtime API and, under every other
-// path, AWS.
+// handler serves what processes call: the Runtime API, the template's HTTP APIs
+// and, under every other path, AWS.
 func (d *Deployment) handler() http.Handler {
 	runtime := d.serveRuntime()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/runtime/") {
 			runtime.ServeHTTP(w, r)
+			return
+		}
+		if strings.HasPrefix(r.URL.Path, apiPath) {
+			d.serveAPI(w, r)
 			return
 		}
 		d.serveAWS(w, r)
@@ -70,6 +75,10 @@ func (d *Deployment) serveAWS(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	who := key.(*credential)
+	if who.token != "" && r.Header.Get("X-Amz-Security-Token") != who.token {
+		c.refuse(w, http.StatusForbidden, "UnrecognizedClientException", "the session's token is missing or wrong")
+		return
+	}
 	c.caller = who.caller
 	answer, err := d.serve(c)
 	if who.process != nil && who.process.called() {
@@ -137,7 +146,7 @@ func (d *Deployment) serve(c *call) (*answer, error) {
 		if d.options.KMS == "" {
 			return nil, fmt.Errorf("the deployment has no KMS: set Options.KMS")
 		}
-		return d.forward(c, d.options.KMS)
+		return d.useKey(c)
 	}
 	return d.emulate(c)
 }
@@ -199,7 +208,7 @@ func checksum(body []byte) string { return fmt.Sprint(crc32.ChecksumIEEE(body)) 
 func (c *call) deny(w http.ResponseWriter, denied *DeniedError) {
 	code, status := "AccessDeniedException", http.StatusBadRequest
 	switch c.service {
-	case "s3", "sqs":
+	case "s3", "sqs", "sts":
 		code, status = "AccessDenied", http.StatusForbidden
 	case "sns":
 		code, status = "AuthorizationError", http.StatusForbidden

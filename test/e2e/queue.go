@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,7 +21,11 @@ type queue struct {
 	redriveTarget string // ARN of the dead-letter queue, "" without one
 	maxReceives   int
 	consumed      bool // an event source mapping empties it
+	endless       atomic.Pointer[EndlessError]
 }
+
+// leastReceives is how often a message may be received where no queue says it.
+const leastReceives = 5
 
 type queueProps struct {
 	FifoQueue                 bool
@@ -73,6 +78,7 @@ func (d *Deployment) makeQueues(ctx context.Context) error {
 		d.encrypt(q.arn, props.KmsMasterKeyID)
 		made[q.arn] = props
 	}
+	d.mostReceives = leastReceives
 	// The dead-letter queues exist only now.
 	for arn, props := range made {
 		if props.RedrivePolicy == nil {
@@ -87,6 +93,7 @@ func (d *Deployment) makeQueues(ctx context.Context) error {
 			return fmt.Errorf("queue %s: its dead-letter queue %s must be FIFO too, or neither", q.id, dead.id)
 		}
 		q.redriveTarget, q.maxReceives = dead.arn, props.RedrivePolicy.MaxReceives
+		d.mostReceives = max(d.mostReceives, q.maxReceives)
 		policy, _ := json.Marshal(map[string]any{"deadLetterTargetArn": d.engineARN(dead.name), "maxReceiveCount": q.maxReceives})
 		if err := d.callJSON(ctx, d.options.Fauxqs, "AmazonSQS.SetQueueAttributes",
 			map[string]any{"QueueUrl": q.url, "Attributes": map[string]string{"RedrivePolicy": string(policy)}}, nil); err != nil {
@@ -124,6 +131,34 @@ func (q *queue) receive(ctx context.Context, max int) ([]message, error) {
 		"AttributeNames": []string{"All"}, "MessageAttributeNames": []string{"All"},
 	}, &out)
 	return out.Messages, err
+}
+
+// EndlessError tells of a message that is received again and again, with nothing
+// in the template that would end it.
+type EndlessError struct {
+	Queue    string // its logical id
+	Body     string
+	Received int
+	Limit    int // the most often that the template lets a message be received
+}
+
+// Error names the queue and how often its message was received.
+func (e *EndlessError) Error() string {
+	return fmt.Sprintf("queue %s: a message was received %d times, and the template allows %d: %.200s", e.Queue, e.Received, e.Limit, e.Body)
+}
+
+// noteEndless notes a message that was received more often than the queue's
+// redrive policy allows or, where it has none, any other in the template.
+func (q *queue) noteEndless(messages []message) {
+	limit := q.maxReceives
+	if limit == 0 {
+		limit = q.d.mostReceives
+	}
+	for _, m := range messages {
+		if n, _ := strconv.Atoi(m.Attributes["ApproximateReceiveCount"]); n > limit {
+			q.endless.CompareAndSwap(nil, &EndlessError{q.id, m.Body, n, limit})
+		}
+	}
 }
 
 func (q *queue) delete(ctx context.Context, messages []message) error {

@@ -17,6 +17,8 @@ type stack struct {
 	account, region string
 	// suffix keeps the names of two deployments apart, for they share engines.
 	suffix string
+	// endpoint is where HTTP APIs are called; empty before there is one.
+	endpoint string
 	// imports are the values of Fn::ImportValue.
 	imports    map[string]string
 	conditions map[string]bool

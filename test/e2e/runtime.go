@@ -19,19 +19,20 @@ type process struct {
 	cmd    *exec.Cmd
 	next   chan *invocation
 	exited chan struct{}
+	ended  bool // guarded by f.mu: it must not become idle any more
 
 	mu      sync.Mutex
 	current *invocation
 }
 
 type invocation struct {
-	id, arn  string
-	payload  []byte
-	deadline time.Time
-	result   chan outcome
+	id, arn string
+	payload []byte
+	result  chan outcome
 	// crash is after how many calls to AWS the process dies, 0 for never; when
 	// it makes fewer it dies on answering.
 	crash, calls int
+	deadline     time.Time // what the process was told, once it asked for work
 }
 
 type outcome struct {
@@ -43,15 +44,19 @@ type outcome struct {
 // allows 10 seconds; a busy machine takes longer.
 const initTimeout = time.Minute
 
+// doomed is how long an invocation has that is to die. What its process claims
+// until its deadline stays claimed for so long, while others' waiting times are
+// divided by Options.Speed.
+const doomed = 3 * time.Second
+
 // invoke hands the process an event and waits for its answer, its end or the
 // function's time-out, which ends it.
 func (p *process) invoke(ctx context.Context, arn string, payload []byte) ([]byte, error) {
-	inv := &invocation{id: p.f.d.newID(), arn: arn, payload: payload, result: make(chan outcome, 1), crash: p.f.d.faults.crash()}
-	fail := func(kind, message string) error {
+	inv := &invocation{id: p.f.d.newID(), arn: arn, payload: payload, result: make(chan outcome, 1), crash: p.f.d.faults.crash(p.f.id)}
+	fail := func(kind, message string) *FunctionError {
 		payload, _ := json.Marshal(map[string]string{"errorType": kind, "errorMessage": message})
-		return &FunctionError{p.f.id, kind, message, payload}
+		return &FunctionError{Function: p.f.id, Type: kind, Message: message, Payload: payload}
 	}
-	inv.deadline = time.Now().Add(p.f.timeout)
 	timer := time.NewTimer(initTimeout)
 	defer timer.Stop()
 	select {
@@ -65,7 +70,7 @@ func (p *process) invoke(ctx context.Context, arn string, payload []byte) ([]byt
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	timer.Reset(p.f.timeout)
+	timer.Reset(p.f.limit())
 	select {
 	case r := <-inv.result:
 		if r.err != nil {
@@ -73,11 +78,17 @@ func (p *process) invoke(ctx context.Context, arn string, payload []byte) ([]byt
 		}
 		return r.payload, nil
 	case <-p.exited:
-		return nil, fail("Runtime.ExitError", "the process ended during the invocation: "+p.f.lastLogs())
+		failure := fail("Runtime.ExitError", "the process ended during the invocation: "+p.f.lastLogs())
+		if inv.crash > 0 {
+			p.mu.Lock()
+			failure.claimed = inv.deadline
+			p.mu.Unlock()
+		}
+		return nil, failure
 	case <-timer.C:
 		p.cmd.Process.Kill()
 		<-p.exited
-		return nil, fail("Sandbox.Timedout", fmt.Sprintf("the invocation took longer than %v", p.f.timeout))
+		return nil, fail("Sandbox.Timedout", fmt.Sprintf("the invocation took longer than %v", p.f.limit()))
 	case <-ctx.Done():
 		p.cmd.Process.Kill()
 		<-p.exited
@@ -143,8 +154,14 @@ func serveNext(w http.ResponseWriter, r *http.Request, p *process) {
 	case <-r.Context().Done():
 		return
 	}
+	limit := p.f.limit()
+	if inv.crash > 0 {
+		limit = min(limit, doomed)
+	}
 	p.mu.Lock()
 	p.current = inv
+	// From now, for the start of a process does not count against a function's time.
+	inv.deadline = time.Now().Add(limit)
 	p.mu.Unlock()
 	h := w.Header()
 	h.Set("Content-Type", "application/json")

@@ -263,7 +263,7 @@ func (tr traffic) run(ctx context.Context, d *Deployment) error {
 	if err := tr.send(ctx, d); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	if err := d.Settle(ctx); err != nil {
 		return err
@@ -272,6 +272,7 @@ func (tr traffic) run(ctx context.Context, d *Deployment) error {
 }
 
 func TestScenario(t *testing.T) {
+	t.Parallel()
 	o := options(t)
 	o.Faults = Faults{Seed: 7, Crash: 0.02, Throttle: 0.02, DuplicateRecords: 0.05, DuplicateEvents: 0.05, DuplicateMessages: 0.05, Reorder: 0.5}
 	// As often as the faults hit a batch, two or three attempts are sometimes

@@ -55,6 +55,8 @@ func (d *Deployment) emulate(c *call) (*answer, error) {
 		return d.putRecords(in.DeliveryStreamName, map[string]any{"FailedPutCount": 0, "RequestResponses": responses}, data...)
 	case "states:StartExecution":
 		return d.startExecution(c)
+	case "sts:AssumeRole":
+		return d.assumeRole(c)
 	case "sts:GetCallerIdentity":
 		body := fmt.Sprintf(`<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>%s</Arn><Account>%s</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`,
 			c.caller.principal.ARN, d.account)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -44,6 +45,10 @@ func main() {
 		lambda.Start(h.react)
 	case "misbehave":
 		lambda.Start(h.misbehave)
+	case "authorize":
+		lambda.Start(authorize)
+	case "mirror":
+		lambda.Start(mirror)
 	}
 	panic("HANDLER is " + os.Getenv("HANDLER"))
 }
@@ -157,4 +162,25 @@ func (h *handler) misbehave(ctx context.Context, e map[string]string) (map[strin
 		fmt.Println(`{"_aws":{"Timestamp":1,"CloudWatchMetrics":[{"Namespace":"Shop","Dimensions":[["service"]],"Metrics":[{"Name":"Orders"}]}]},"service":"carts","Orders":3}`)
 	}
 	return map[string]string{"echo": e["do"], "function": os.Getenv("AWS_LAMBDA_FUNCTION_NAME")}, nil
+}
+
+var asked int
+
+// authorize admits keys that begin with "good". Its context tells how often it
+// was asked.
+func authorize(_ context.Context, r events.APIGatewayV2CustomAuthorizerV2Request) (*events.APIGatewayV2CustomAuthorizerSimpleResponse, error) {
+	asked++
+	key := r.Headers["x-key"]
+	if key == "crash" || r.Type != "REQUEST" || r.IdentitySource[0] != key {
+		return nil, errors.New("cannot tell")
+	}
+	return &events.APIGatewayV2CustomAuthorizerSimpleResponse{
+		IsAuthorized: strings.HasPrefix(key, "good"),
+		Context:      map[string]any{"caller": "of " + key, "asked": asked},
+	}, nil
+}
+
+// mirror answers what the function sees of its caller.
+func mirror(_ context.Context, r events.APIGatewayV2HTTPRequest) (map[string]any, error) {
+	return map[string]any{"headers": r.Headers, "authorizer": r.RequestContext.Authorizer.Lambda}, nil
 }
