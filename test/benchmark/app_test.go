@@ -3,7 +3,7 @@ package benchmark
 import (
 	"bytes"
 	"cmp"
-	"embed"
+	_ "embed"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serverless-go/cdk/internal/inspection"
+	"github.com/serverless-go/cdk/internal/leastprivilege"
 	"github.com/serverless-go/cdk/test/cdktest"
 	"github.com/serverless-go/cdk/test/engine"
 )
@@ -32,55 +34,52 @@ type run struct {
 }
 
 // goApp is this binary: see TestMain.
-func goApp() app {
+func goApp(env ...string) app {
 	return app{name: "go", command: func(copies int) *exec.Cmd {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = []string{copiesVariable + "=" + strconv.Itoa(copies)}
+		cmd.Env = append([]string{copiesVariable + "=" + strconv.Itoa(copies)}, env...)
 		return cmd
 	}}
 }
 
-// javascript is embedded so that go test runs again when a file of it changes.
-//
-//go:embed javascript/*.js javascript/*.json
-var javascript embed.FS
+// goSystems makes all systems, as `cdk synth` does, and no copies.
+func goSystems() app { return goApp(systemsVariable + "=all") }
 
-// jsApp is the app in plain JavaScript. It skips the test where there is no Node
-// or npm cannot install the CDK.
-func jsApp(t testing.TB) app {
+// The versions of the CDK and what it needs, in plain JavaScript.
+var (
+	//go:embed package.json
+	manifest []byte
+	//go:embed package-lock.json
+	lockfile []byte
+)
+
+// nodeApp is a program in JavaScript, whose argument is the number of copies. It
+// skips the test where there is no Node or npm cannot install the CDK.
+func nodeApp(t testing.TB, program string) app {
 	t.Helper()
 	// The Node that jsii takes.
 	node, err := exec.LookPath(cmp.Or(os.Getenv("JSII_NODE"), "node"))
 	var modules string
 	if err == nil {
-		modules, err = install()
+		modules, err = engine.Install(manifest, lockfile)
 	}
 	if err != nil {
 		refuse := t.Skipf
 		if os.Getenv("REQUIRE_ENGINES") == "1" {
 			refuse = t.Fatalf
 		}
-		refuse("the flash sale in JavaScript needs Node.js 20 (or newer) with npm, and aws-cdk-lib from its registry: %v", err)
+		refuse("JavaScript needs Node.js 20 (or newer) with npm, and aws-cdk-lib from its registry: %v", err)
 	}
 	return app{name: "js", command: func(copies int) *exec.Cmd {
-		cmd := exec.Command(node, "javascript/app.js", strconv.Itoa(copies))
+		cmd := exec.Command(node, program, strconv.Itoa(copies))
 		// With the limit of memory that jsii sets for its own Node.
-		cmd.Env = []string{"NODE_PATH=" + modules, "NODE_OPTIONS=--max-old-space-size=4069"}
+		cmd.Env = []string{"NODE_PATH=" + modules, "NODE_OPTIONS=" + nodeOptions}
 		return cmd
 	}}
 }
 
-func install() (modules string, err error) {
-	manifest, err := javascript.ReadFile("javascript/package.json")
-	if err != nil {
-		return "", err
-	}
-	lockfile, err := javascript.ReadFile("javascript/package-lock.json")
-	if err != nil {
-		return "", err
-	}
-	return engine.Install(manifest, lockfile)
-}
+// nodeOptions are those with which jsii starts Node.
+const nodeOptions = "--max-old-space-size=4069"
 
 // synth runs the app as the CDK's command line does, but for the validation of
 // templates, which would take most of the time in either language.
@@ -106,12 +105,36 @@ func (a app) synth(t testing.TB, copies int, env ...string) run {
 	r.peak = <-peak
 	r.stderr = stderr.Bytes()
 	if err != nil {
-		t.Fatalf("%s app: %v\n%s", a.name, err, r.stderr)
+		end := r.stderr[max(0, len(r.stderr)-4000):] // a trace is long, and the reason last
+		t.Fatalf("%s app: %v\n%s", a.name, err, end)
 	}
 	// On Unix these are the times of the process and of every descendant that
-	// was waited for: Go waits for jsii's process, and that one for the CDK's.
+	// was waited for: Go waits for jsii's launcher or program, and the launcher
+	// for the program.
 	r.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	return r
+}
+
+// check judges the templates by least privilege and adds what that takes, so that
+// both sides are validated. It is our code in either case; in a process that is
+// warm it takes less than in the app's.
+func (r *run) check(t testing.TB) {
+	start := time.Now()
+	places, err := inspection.Places(r.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	assembly, err := inspection.Read(places...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range inspection.NewPlugin(leastprivilege.Plugin, leastprivilege.Inspection()...).Run(assembly) {
+		if f.Outcome == inspection.Violated || f.Outcome == inspection.NotJudged {
+			t.Errorf("%v", f)
+		}
+	}
+	took := time.Since(start) // of one goroutine: CPU, too
+	r.time, r.cpu = r.time+took, r.cpu+took
 }
 
 // context returns the context of cdk.json, with nothing to bundle.
@@ -137,13 +160,33 @@ func context(t testing.TB) string {
 // template returns the template of the first copy.
 func (r run) template(t testing.TB) cdktest.Template {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(r.dir, "FlashSale1.template.json"))
+	return r.templates(t)["FlashSale1.template.json"]
+}
+
+// templates returns all templates, by the names of their files.
+func (r run) templates(t testing.TB) map[string]cdktest.Template {
+	t.Helper()
+	return readJSON[cdktest.Template](t, r.dir, "*.template.json")
+}
+
+// readJSON reads the files in the folder that the pattern names.
+func readJSON[T any](t testing.TB, dir, pattern string) map[string]T {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, pattern))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var template cdktest.Template
-	if err := json.Unmarshal(b, &template); err != nil {
-		t.Fatal(err)
+	read := map[string]T{}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		var value T
+		if err == nil {
+			err = json.Unmarshal(b, &value)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		read[filepath.Base(file)] = value
 	}
-	return template
+	return read
 }
