@@ -194,7 +194,7 @@ func (g *Gateway) addUsers(p *GatewayProps) {
 	write := g.users.AddPermissionSet(notebook.WriteSet)
 	write.GrantOwnItems(g.table, &security.ItemsProps{Write: true, EncryptionKey: g.key})
 	write.GrantOwnObjects(g.files, &security.ObjectsProps{Write: true})
-	g.users.AllowCaller(g.notes)
+	g.users.GrantImpersonate(g.notes)
 }
 
 // tenant names all users of an identity provider. Another provider's users

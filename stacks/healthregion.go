@@ -311,7 +311,7 @@ func (s *healthSite) addAPI() {
 		} else {
 			p.DNS.Geolocation = []edge.GeoRoute{{Name: "only", Regions: s.regions(), Default: true}}
 		}
-		p.CertificateARN = *certificate(s.stack, s.props.Domain.Zone, p.DNS.Name, "*."+p.DNS.Name).Ref()
+		p.Certificate = certificate(s.stack, s.props.Domain.Zone, p.DNS.Name, "*."+p.DNS.Name)
 	}
 	s.api = edge.NewRegionalAPI(s.stack, "API", p)
 	if s.props.opaque() {
@@ -373,7 +373,7 @@ func (s *healthSite) addReferences(dns *edge.DNS) {
 func (j Jurisdiction) host(d Domain) string { return j.Name + "." + d.Name }
 
 // certificate makes a certificate that proves itself in the hosted zone.
-func certificate(stack awscdk.Stack, zone string, names ...string) awscertificatemanager.CfnCertificate {
+func certificate(stack awscdk.Stack, zone string, names ...string) awscertificatemanager.ICertificate {
 	p := &awscertificatemanager.CfnCertificateProps{DomainName: &names[0], ValidationMethod: jsii.String("DNS")}
 	if len(names) > 1 {
 		p.SubjectAlternativeNames = jsii.Strings(names[1:]...)
@@ -383,7 +383,8 @@ func certificate(stack awscdk.Stack, zone string, names ...string) awscertificat
 		options = append(options, &awscertificatemanager.CfnCertificate_DomainValidationOptionProperty{DomainName: &name, HostedZoneId: &zone})
 	}
 	p.DomainValidationOptions = options
-	return awscertificatemanager.NewCfnCertificate(stack, jsii.String("Certificate"), p)
+	return awscertificatemanager.Certificate_FromCertificateArn(stack, jsii.String("CertificateARN"),
+		awscertificatemanager.NewCfnCertificate(stack, jsii.String("Certificate"), p).Ref())
 }
 
 // acknowledge says why what does not carry the jurisdiction's data is there.

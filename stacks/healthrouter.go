@@ -2,7 +2,6 @@ package stacks
 
 import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awscertificatemanager"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsroute53"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
@@ -26,9 +25,8 @@ func (h *HealthWatch) addRouter(stack awscdk.Stack, alarms awssns.Topic, worker 
 	values := edge.NewKeyValues(stack, "Routes", &edge.KeyValuesProps{Entries: entries, Comment: "Routes of " + domain.Name})
 	router := edge.NewEdgeRouter(stack, "Router", &edge.EdgeRouterProps{
 		Table: table, Store: values.Store(), DomainNames: []string{domain.Name},
-		Certificate: awscertificatemanager.Certificate_FromCertificateArn(stack, jsii.String("RouterCertificate"),
-			certificate(stack, domain.Zone, domain.Name).Ref()),
-		Alarms: edge.EdgeRouterAlarms{Topic: alarms},
+		Certificate: certificate(stack, domain.Zone, domain.Name),
+		Alarms:      edge.EdgeRouterAlarms{Topic: alarms},
 	})
 	name := router.Distribution().AttrDomainName()
 	for _, kind := range []string{"A", "AAAA"} {

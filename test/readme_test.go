@@ -98,7 +98,7 @@ func readmeSecurity(stack awscdk.Stack, api awsapigatewayv2.CfnApi, integration 
 		Issuer: "https://api.example.com", Audience: "orders", Tenant: "shop",
 	})
 	user.AddPermissionSet("own").GrantOwnItems(items, nil) // nobody else's, says IAM
-	user.AllowCaller(orders)
+	user.GrantImpersonate(orders)
 }
 
 // Each example makes what it says.

@@ -49,7 +49,7 @@ func NewFavourites(scope constructs.Construct, id string) awscdk.Stack {
 		Issuer: api.url, Audience: audience, Tenant: "all", Subjects: schema.SubjectsHash,
 	})
 	users.AddPermissionSet("own").GrantOwnItems(table, &security.ItemsProps{Write: true})
-	users.AllowCaller(fn)
+	users.GrantImpersonate(fn)
 	awscdk.NewCfnOutput(stack, jsii.String("URL"), &awscdk.CfnOutputProps{Value: &api.url})
 	return stack
 }

@@ -202,10 +202,10 @@ func (p *EdgeRouterProps) check(scope constructs.Construct, id string, inGlobal 
 	c.Require(len(p.DomainNames) > 0 || p.Certificate == nil, "DomainNames", props.Empty,
 		"at least one name with a Certificate", "set them, or leave out the Certificate")
 	if p.Certificate != nil {
-		checkGlobal(&c, "Certificate", *p.Certificate.CertificateArn(), "acm", "certificate/")
+		checkARN(&c, "Certificate", *p.Certificate.CertificateArn(), "acm", global, "certificate/", "CloudFront looks for it")
 	}
 	if p.WebACL != "" {
-		checkGlobal(&c, "WebACL", p.WebACL, "wafv2", "global/webacl/")
+		checkARN(&c, "WebACL", p.WebACL, "wafv2", global, "global/webacl/", "CloudFront looks for it")
 	}
 	c.OneOf(map[string]bool{"WebACL": p.WebACL != "", "WithoutWAF": p.WithoutWAF != ""}, "WebACL", "WithoutWAF")
 	made := p.WebACL == "" && p.WithoutWAF == ""
@@ -230,16 +230,16 @@ func (p *EdgeRouterProps) check(scope constructs.Construct, id string, inGlobal 
 	return code
 }
 
-// checkGlobal records a problem if the ARN is known and not one of the service's
-// resources in us-east-1.
-func checkGlobal(c *props.Check, field, arn, service, resource string) {
+// checkARN records a problem if the ARN is known and not one of the service's
+// resources in the region, where who needs it looks for it.
+func checkARN(c *props.Check, field, arn, service, region, resource, who string) {
 	if construct.DeployTime(arn) {
 		return
 	}
 	part := strings.SplitN(arn, ":", 6)
-	ok := len(part) == 6 && part[0] == "arn" && part[2] == service && part[3] == global && strings.HasPrefix(part[5], resource)
-	c.Require(ok, field, arn, "an ARN like arn:aws:"+service+":"+global+":ACCOUNT:"+resource+"...",
-		"make it in "+global+", where CloudFront looks for it")
+	ok := len(part) == 6 && part[0] == "arn" && part[2] == service && part[3] == region && strings.HasPrefix(part[5], resource)
+	c.Require(ok, field, arn, "an ARN like arn:aws:"+service+":"+region+":ACCOUNT:"+resource+"...",
+		"make it in "+region+", where "+who)
 }
 
 // name returns a name that is unique in the account: CloudFront's names are

@@ -40,7 +40,7 @@ func routerStore(scope constructs.Construct) awscloudfront.IKeyValueStore {
 		jsii.String("arn:aws:cloudfront::111122223333:key-value-store/0d0c1b2a-0000-4000-8000-000000000000"))
 }
 
-func routerCertificate(scope constructs.Construct, region string) awscertificatemanager.ICertificate {
+func certificate(scope constructs.Construct, region string) awscertificatemanager.ICertificate {
 	return awscertificatemanager.Certificate_FromCertificateArn(scope, jsii.String("Certificate"),
 		jsii.String("arn:aws:acm:"+region+":111122223333:certificate/0d0c1b2a"))
 }
@@ -58,7 +58,7 @@ func TestEdgeRouterAdopted(t *testing.T) {
 	stack := routerStack(t, "eu-central-1")
 	router := edge.NewEdgeRouter(stack, "Router", &edge.EdgeRouterProps{
 		Table: routerTable(), Store: routerStore(stack),
-		DomainNames: []string{"api.example.com"}, Certificate: routerCertificate(stack, "us-east-1"),
+		DomainNames: []string{"api.example.com"}, Certificate: certificate(stack, "us-east-1"),
 		WebACL:    routerACL,
 		LogBucket: awss3.Bucket_FromBucketName(stack, jsii.String("Logs"), jsii.String("logs")),
 	})
@@ -73,7 +73,7 @@ func TestEdgeRouterEverything(t *testing.T) {
 	threshold := 1.0
 	edge.NewEdgeRouter(stack, "Router", &edge.EdgeRouterProps{
 		Table: routerTable(), Store: routerStore(stack),
-		DomainNames: []string{"api.example.com", "api.example.org"}, Certificate: routerCertificate(stack, "us-east-1"),
+		DomainNames: []string{"api.example.com", "api.example.org"}, Certificate: certificate(stack, "us-east-1"),
 		RateLimit: 500, LogRetention: 30 * 24 * time.Hour,
 		OriginSecret: awssecretsmanager.Secret_FromSecretCompleteArn(stack, jsii.String("OriginSecret"),
 			jsii.String("arn:aws:secretsmanager:us-east-1:111122223333:secret:origin-AbCdEf")),
@@ -166,9 +166,9 @@ func TestEdgeRouterRejects(t *testing.T) {
 		"table":       {"us-east-1", func(_ awscdk.Stack, p *edge.EdgeRouterProps) { p.Table.Jurisdictions = nil }, []string{"Edge/Router", "Table.Jurisdictions"}},
 		"store":       {"us-east-1", func(_ awscdk.Stack, p *edge.EdgeRouterProps) { p.Store = nil }, []string{"Store is not set", "Table.Entries"}},
 		"certificate": {"us-east-1", func(_ awscdk.Stack, p *edge.EdgeRouterProps) { p.DomainNames = []string{"a.example.com"} }, []string{"Certificate is not set"}},
-		"names":       {"us-east-1", func(s awscdk.Stack, p *edge.EdgeRouterProps) { p.Certificate = routerCertificate(s, "us-east-1") }, []string{"DomainNames is empty"}},
+		"names":       {"us-east-1", func(s awscdk.Stack, p *edge.EdgeRouterProps) { p.Certificate = certificate(s, "us-east-1") }, []string{"DomainNames is empty"}},
 		"certificate's region": {"us-east-1", func(s awscdk.Stack, p *edge.EdgeRouterProps) {
-			p.DomainNames, p.Certificate = []string{"a.example.com"}, routerCertificate(s, "eu-west-1")
+			p.DomainNames, p.Certificate = []string{"a.example.com"}, certificate(s, "eu-west-1")
 		}, []string{"Certificate is", "acm:eu-west-1", "make it in us-east-1"}},
 		"regional ACL": {"us-east-1", func(_ awscdk.Stack, p *edge.EdgeRouterProps) {
 			p.WebACL = "arn:aws:wafv2:us-east-1:111122223333:regional/webacl/edge/0d0c1b2a"

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscertificatemanager"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
@@ -34,9 +35,9 @@ func ExampleNewMultiRegion() {
 		ZoneID:  "Z0123456789",
 		Latency: []string{"eu-west-1", "us-east-1"},
 	}
-	certificates := map[string]string{
-		"eu-west-1": "arn:aws:acm:eu-west-1:123456789012:certificate/1",
-		"us-east-1": "arn:aws:acm:us-east-1:123456789012:certificate/2",
+	certificates := map[string]*string{
+		"eu-west-1": jsii.String("arn:aws:acm:eu-west-1:123456789012:certificate/1"),
+		"us-east-1": jsii.String("arn:aws:acm:us-east-1:123456789012:certificate/2"),
 	}
 	edge.NewMultiRegion(app, "Readings", &edge.MultiRegionProps{
 		Regions: dns.Latency,
@@ -45,8 +46,8 @@ func ExampleNewMultiRegion() {
 				EventBusName: jsii.String(r.SharedName("events")),
 			})
 			api := edge.NewRegionalAPI(r.Stack(), "API", &edge.RegionalAPIProps{
-				DNS:            dns,
-				CertificateARN: certificates[r.Name()],
+				DNS:         dns,
+				Certificate: awscertificatemanager.Certificate_FromCertificateArn(r.Stack(), jsii.String("Certificate"), certificates[r.Name()]),
 			})
 			api.AddRoutes("Take", &edge.RoutesProps{
 				Function: function.NewFunction(r.Stack(), "Take", &function.Props{Entry: "example.com/readings/functions/take"}),
@@ -68,8 +69,6 @@ func ExampleNewRegionalAPI() {
 	api.AddQueueDependency("queue", queue, &edge.DependencyProps{Timeout: 500 * time.Millisecond})
 	app.Synth(nil)
 }
-
-const certificate = "arn:aws:acm:eu-west-1:123456789012:certificate/1"
 
 // answers makes a function that answers requests.
 func answers(scope constructs.Construct, id string) *function.Function {
@@ -339,8 +338,8 @@ func everyRegionalOption(stack awscdk.Stack) *edge.RegionalAPI {
 			api.AddQueueDependency("queue", awssqs.NewQueue(stack, jsii.String("Queue"), nil),
 				&edge.DependencyProps{Optional: true, Timeout: 200 * time.Millisecond})
 		},
-		JWT:            &edge.JWT{Issuer: "https://login.example.com/", Audience: []string{"readings"}},
-		CertificateARN: certificate,
+		JWT:         &edge.JWT{Issuer: "https://login.example.com/", Audience: []string{"readings"}},
+		Certificate: certificate(stack, "eu-west-1"),
 		DNS: &edge.DNS{Name: "api.example.com", ZoneID: "Z1",
 			Geolocation: []edge.GeoRoute{
 				{Name: "eu", Regions: []string{"eu-west-1", "eu-central-1"}, Continents: []string{"EU"}, Countries: []string{"MA"}, Default: true},
@@ -453,16 +452,17 @@ func TestRegionalAPINeedsRequiredDependency(t *testing.T) {
 }
 
 func TestRegionalAPIRejects(t *testing.T) {
+	here, there := certificate(regionStack(t, "eu-west-1"), "eu-west-1"), certificate(regionStack(t, "us-east-1"), "us-east-1")
 	geo := func(routes ...edge.GeoRoute) edge.RegionalAPIProps {
-		return edge.RegionalAPIProps{CertificateARN: certificate, DNS: &edge.DNS{Name: "api.example.com", ZoneID: "Z1", Geolocation: routes}}
+		return edge.RegionalAPIProps{Certificate: here, DNS: &edge.DNS{Name: "api.example.com", ZoneID: "Z1", Geolocation: routes}}
 	}
 	dns := func(d edge.DNS) edge.RegionalAPIProps {
 		if d.Name == "" {
 			d.Name, d.ZoneID = "api.example.com", "Z1"
 		}
-		return edge.RegionalAPIProps{CertificateARN: certificate, DNS: &d}
+		return edge.RegionalAPIProps{Certificate: here, DNS: &d}
 	}
-	here := []string{"eu-west-1"}
+	one := []string{"eu-west-1"}
 	both := []string{"eu-west-1", "us-east-1"}
 	for name, tt := range map[string]struct {
 		props edge.RegionalAPIProps
@@ -471,24 +471,27 @@ func TestRegionalAPIRejects(t *testing.T) {
 		"two authorizers": {edge.RegionalAPIProps{JWT: &edge.JWT{Issuer: "http://a"}, Authorizer: &function.Function{}},
 			[]string{"Test/API: wrong props", "Authorizer", "JWT.Issuer", "JWT.Audience is empty"}},
 		"header without authorizer": {edge.RegionalAPIProps{AuthorizerHeader: "x-key"}, []string{`AuthorizerHeader is "x-key"; allowed is none without Authorizer`}},
-		"no certificate":            {edge.RegionalAPIProps{DNS: &edge.DNS{Name: "api.example.com", ZoneID: "Z1", Latency: both}}, []string{"CertificateARN", "together with DNS"}},
-		"throttling":                {edge.RegionalAPIProps{RequestsPerSecond: 20_000, Burst: -1}, []string{"RequestsPerSecond is 20000", "Burst is -1"}},
-		"alarm":                     {edge.RegionalAPIProps{Alarms: edge.RegionalAPIAlarms{Down: alarm.Tuning{Periods: -1}}}, []string{"Alarms.Down.Periods is -1"}},
-		"name":                      {dns(edge.DNS{Name: "API", Latency: both}), []string{`DNS.Name is "API"`, "DNS.ZoneID"}},
-		"no policy":                 {dns(edge.DNS{}), []string{"DNS.Latency, Failover, Geolocation is 0; allowed is exactly one"}},
-		"mixed policies":            {dns(edge.DNS{Latency: both, Failover: both}), []string{"is 2; allowed is exactly one", "does not mix routing policies"}},
-		"latency of one":            {dns(edge.DNS{Latency: here}), []string{"DNS.Latency", "at least two regions"}},
-		"failover of three":         {dns(edge.DNS{Failover: append(slices.Clone(both), "sa-east-1")}), []string{"DNS.Failover", "two regions", "use Latency"}},
-		"twice":                     {dns(edge.DNS{Failover: []string{"eu-west-1", "eu-west-1"}}), []string{`DNS.Regions is "eu-west-1"; allowed is each region once`}},
-		"elsewhere":                 {dns(edge.DNS{Latency: []string{"us-east-1", "sa-east-1"}}), []string{"the stack's region eu-west-1"}},
-		"no default":                {geo(edge.GeoRoute{Name: "eu", Regions: here, Continents: []string{"EU"}}), []string{"DNS.Geolocation.Default is of no route", "no answer"}},
-		"two defaults":              {geo(edge.GeoRoute{Name: "eu", Regions: here, Default: true}, edge.GeoRoute{Name: "us", Regions: []string{"us-east-1"}, Default: true}), []string{"Geolocation.Default", "Places", "each place once"}},
-		"a place twice":             {geo(edge.GeoRoute{Name: "eu", Regions: here, Countries: []string{"DE", "DE"}, Default: true}), []string{`Geolocation[0].Places is "country-DE"`}},
-		"continent":                 {geo(edge.GeoRoute{Name: "eu", Regions: here, Continents: []string{"DE"}, Default: true}), []string{`Continents is "DE"`, "Countries"}},
-		"codes":                     {geo(edge.GeoRoute{Name: "eu", Regions: here, Countries: []string{"de"}, States: []string{"Texas"}, Default: true}), []string{`Countries is "de"`, `States is "Texas"`}},
-		"label is a region":         {geo(edge.GeoRoute{Name: "us-east-1", Regions: here, Default: true}), []string{`Geolocation[0].Name is "us-east-1"`}},
-		"a label twice":             {geo(edge.GeoRoute{Name: "eu", Regions: here, Default: true}, edge.GeoRoute{Name: "eu", Regions: []string{"us-east-1"}, Countries: []string{"US"}}), []string{`Geolocation[1].Name is "eu"`}},
-		"route without place":       {geo(edge.GeoRoute{Name: "eu", Regions: here, Default: true}, edge.GeoRoute{Name: "us"}), []string{"Geolocation[1].Regions", "at least one place"}},
+		"no certificate":            {edge.RegionalAPIProps{DNS: &edge.DNS{Name: "api.example.com", ZoneID: "Z1", Latency: both}}, []string{"Certificate is not set"}},
+		"certificate without names": {edge.RegionalAPIProps{Certificate: here}, []string{"DNS is not set", "leave out the Certificate"}},
+		"certificate's region": {edge.RegionalAPIProps{Certificate: there, DNS: &edge.DNS{Name: "api.example.com", ZoneID: "Z1", Latency: both}},
+			[]string{"Certificate is", "acm:us-east-1", "make it in eu-west-1"}},
+		"throttling":          {edge.RegionalAPIProps{RequestsPerSecond: 20_000, Burst: -1}, []string{"RequestsPerSecond is 20000", "Burst is -1"}},
+		"alarm":               {edge.RegionalAPIProps{Alarms: edge.RegionalAPIAlarms{Down: alarm.Tuning{Periods: -1}}}, []string{"Alarms.Down.Periods is -1"}},
+		"name":                {dns(edge.DNS{Name: "API", Latency: both}), []string{`DNS.Name is "API"`, "DNS.ZoneID"}},
+		"no policy":           {dns(edge.DNS{}), []string{"DNS.Latency, Failover, Geolocation is 0; allowed is exactly one"}},
+		"mixed policies":      {dns(edge.DNS{Latency: both, Failover: both}), []string{"is 2; allowed is exactly one", "does not mix routing policies"}},
+		"latency of one":      {dns(edge.DNS{Latency: one}), []string{"DNS.Latency", "at least two regions"}},
+		"failover of three":   {dns(edge.DNS{Failover: append(slices.Clone(both), "sa-east-1")}), []string{"DNS.Failover", "two regions", "use Latency"}},
+		"twice":               {dns(edge.DNS{Failover: []string{"eu-west-1", "eu-west-1"}}), []string{`DNS.Regions is "eu-west-1"; allowed is each region once`}},
+		"elsewhere":           {dns(edge.DNS{Latency: []string{"us-east-1", "sa-east-1"}}), []string{"the stack's region eu-west-1"}},
+		"no default":          {geo(edge.GeoRoute{Name: "eu", Regions: one, Continents: []string{"EU"}}), []string{"DNS.Geolocation.Default is of no route", "no answer"}},
+		"two defaults":        {geo(edge.GeoRoute{Name: "eu", Regions: one, Default: true}, edge.GeoRoute{Name: "us", Regions: []string{"us-east-1"}, Default: true}), []string{"Geolocation.Default", "Places", "each place once"}},
+		"a place twice":       {geo(edge.GeoRoute{Name: "eu", Regions: one, Countries: []string{"DE", "DE"}, Default: true}), []string{`Geolocation[0].Places is "country-DE"`}},
+		"continent":           {geo(edge.GeoRoute{Name: "eu", Regions: one, Continents: []string{"DE"}, Default: true}), []string{`Continents is "DE"`, "Countries"}},
+		"codes":               {geo(edge.GeoRoute{Name: "eu", Regions: one, Countries: []string{"de"}, States: []string{"Texas"}, Default: true}), []string{`Countries is "de"`, `States is "Texas"`}},
+		"label is a region":   {geo(edge.GeoRoute{Name: "us-east-1", Regions: one, Default: true}), []string{`Geolocation[0].Name is "us-east-1"`}},
+		"a label twice":       {geo(edge.GeoRoute{Name: "eu", Regions: one, Default: true}, edge.GeoRoute{Name: "eu", Regions: []string{"us-east-1"}, Countries: []string{"US"}}), []string{`Geolocation[1].Name is "eu"`}},
+		"route without place": {geo(edge.GeoRoute{Name: "eu", Regions: one, Default: true}, edge.GeoRoute{Name: "us"}), []string{"Geolocation[1].Regions", "at least one place"}},
 		"health check": {dns(edge.DNS{Latency: both, HealthCheck: edge.HealthCheckProps{Interval: time.Minute, Failures: 11, Checkers: []string{"eu-west-3", "us-east-1"}}}),
 			[]string{"DNS.HealthCheck.Interval is 1m0s", "DNS.HealthCheck.Failures is 11", "at least three regions", `"eu-west-3"`}},
 	} {
@@ -525,7 +528,7 @@ func deployed(t *testing.T, dns *edge.DNS) map[string]map[string]any {
 	t.Helper()
 	regions := dns.Regions()
 	m := system(t, &edge.MultiRegionProps{Regions: regions, Resources: func(r *edge.Region) {
-		api := edge.NewRegionalAPI(r.Stack(), "API", &edge.RegionalAPIProps{DNS: dns, CertificateARN: certificate})
+		api := edge.NewRegionalAPI(r.Stack(), "API", &edge.RegionalAPIProps{DNS: dns, Certificate: certificate(r.Stack(), r.Name())})
 		api.AddQueueDependency("queue", awssqs.NewQueue(r.Stack(), jsii.String("Queue"), &awssqs.QueueProps{
 			QueueName: jsii.String(r.SharedName("readings"))}), nil)
 	}})

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigatewayv2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscertificatemanager"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
@@ -57,10 +58,10 @@ type RegionalAPIProps struct {
 	//
 	// Default: by the name that API Gateway gives the API.
 	DNS *DNS
-	// CertificateARN is of the certificate in this region's ACM. It must hold
+	// Certificate is for the names of DNS, in this region's ACM. It must hold
 	// for DNS.Name and for DNS.RegionalName: "api.example.com" and
 	// "*.api.example.com". Required with DNS.
-	CertificateARN string
+	Certificate awscertificatemanager.ICertificate
 
 	// RequestsPerSecond is the most that all callers together may send, 1 to
 	// 10,000.
@@ -205,8 +206,9 @@ func NewRegionalAPI(scope constructs.Construct, id string, p *RegionalAPIProps) 
 	a.addStage(p, probe)
 	if p.DNS != nil {
 		a.url = "https://" + p.DNS.Name
+		certificate := p.Certificate.CertificateArn()
 		a.records = p.DNS.addRecords(a, region,
-			a.addDomain("", p.DNS.Name, p.CertificateARN), a.addDomain("Regional", p.DNS.RegionalName(region), p.CertificateARN))
+			a.addDomain("", p.DNS.Name, certificate), a.addDomain("Regional", p.DNS.RegionalName(region), certificate))
 	}
 	a.addAlarms(p.Alarms)
 	if a.ownHealth && !a.requires() {
@@ -230,7 +232,11 @@ func (p *RegionalAPIProps) check(scope constructs.Construct, id, region string) 
 		c.Require(len(j.Audience) > 0, "JWT.Audience", props.Empty, "at least one audience",
 			"without it a token that was made for somebody else lets its bearer in")
 	}
-	c.Require((p.DNS == nil) == (p.CertificateARN == ""), "CertificateARN", p.CertificateARN, "set together with DNS", "")
+	c.Require(p.DNS == nil || p.Certificate != nil, "Certificate", props.Unset, "a certificate in this region for the names of DNS", "set it")
+	c.Require(p.DNS != nil || p.Certificate == nil, "DNS", props.Unset, "the names of the Certificate", "set it, or leave out the Certificate")
+	if p.Certificate != nil && region != "" {
+		checkARN(&c, "Certificate", *p.Certificate.CertificateArn(), "acm", region, "certificate/", "API Gateway looks for it")
+	}
 	if p.DNS != nil {
 		c.Require(region != "", "DNS", props.Words("set in a stack whose region is not known"), "a stack with Env.Region",
 			"use MultiRegion, or set the region")
@@ -390,11 +396,11 @@ func (a *RegionalAPI) addStage(p *RegionalAPIProps, probe awsapigatewayv2.CfnRou
 	a.stage.AddResourceDependency(probe, nil) // API Gateway refuses settings of a route that is not there
 }
 
-func (a *RegionalAPI) addDomain(prefix, name, certificate string) awsapigatewayv2.CfnDomainName {
+func (a *RegionalAPI) addDomain(prefix, name string, certificate *string) awsapigatewayv2.CfnDomainName {
 	domain := awsapigatewayv2.NewCfnDomainName(a, jsii.String(prefix+"Domain"), &awsapigatewayv2.CfnDomainNameProps{
 		DomainName: &name,
 		DomainNameConfigurations: []any{&awsapigatewayv2.CfnDomainName_DomainNameConfigurationProperty{
-			CertificateArn: &certificate,
+			CertificateArn: certificate,
 			EndpointType:   jsii.String("REGIONAL"),
 			SecurityPolicy: jsii.String("TLS_1_2"),
 			IpAddressType:  jsii.String("dualstack"),

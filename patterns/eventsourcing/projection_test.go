@@ -67,7 +67,7 @@ func TestProjectionEverything(t *testing.T) {
 		BatchSize:      5,
 		MaxConcurrency: 20,
 		Attempts:       3,
-		Rebuild: &eventsourcing.RebuildProps{EventsPerSecond: 2000, Concurrency: 16, Settle: 2 * time.Minute,
+		Rebuild: &eventsourcing.RebuildProps{EventsPerSecond: 2000, MaxConcurrency: 16, Settle: 2 * time.Minute,
 			KeepOld: 24 * time.Hour},
 		Alarms: eventsourcing.ProjectionAlarms{
 			Topic:       awssns.NewTopic(stack, jsii.String("Alarms"), nil),

@@ -28,11 +28,11 @@ type RebuildProps struct {
 	//
 	// Default: 500.
 	EventsPerSecond int
-	// Concurrency is how many of the 16 shards are replayed side by side, 1
+	// MaxConcurrency is how many of the 16 shards are replayed side by side, 1
 	// to 16.
 	//
 	// Default: 4.
-	Concurrency int
+	MaxConcurrency int
 	// Settle is how long the workflow waits after the new version was begun,
 	// for the index of streams to be complete, and after it was abandoned, for
 	// batches under way to end: a minute more than the handler's time-out, up
@@ -55,7 +55,7 @@ func (p *RebuildProps) check(c *props.Check, handler *function.Function) {
 		shortest += handler.Timeout()
 	}
 	props.Between(c, "EventsPerSecond", p.EventsPerSecond, schema.Shards, 100_000)
-	props.Between(c, "Concurrency", p.Concurrency, 1, schema.Shards)
+	props.Between(c, "MaxConcurrency", p.MaxConcurrency, 1, schema.Shards)
 	props.Between(c, "Settle", p.Settle, shortest, 24*time.Hour)
 	props.Between(c, "KeepOld", p.KeepOld, shortest, 30*24*time.Hour)
 }
@@ -107,7 +107,7 @@ func newRebuild(j *Projection, id string, p *RebuildProps, t alarm.Tuning, topic
 
 // definition returns the workflow in the Amazon States Language.
 func (p *RebuildProps) definition(handler *string, timeout time.Duration) map[string]any {
-	concurrency := construct.Or(p.Concurrency, 4)
+	concurrency := construct.Or(p.MaxConcurrency, 4)
 	limit := max(1, construct.Or(p.EventsPerSecond, 500)*pageSeconds/concurrency)
 	settle := construct.Or(p.Settle, max(5*time.Minute, timeout+time.Minute))
 	keep := construct.Or(p.KeepOld, time.Hour)

@@ -118,12 +118,12 @@ type DistributedMap struct {
 	//
 	// Default: as Standard workflows.
 	Express bool
-	// Concurrency is how many children run at a time, up to 10,000. Children
+	// MaxConcurrency is how many children run at a time, up to 10,000. Children
 	// call the function side by side: keep it below the function's
 	// concurrency.
 	//
 	// Default: 100.
-	Concurrency int
+	MaxConcurrency int
 	// ToleratedFailures is how many items may fail before the map does, and
 	// the rest is not begun.
 	//
@@ -153,7 +153,7 @@ func (m *DistributedMap) check(c *props.Check) {
 	c.Nested("Retry", m.Retry.check)
 	props.Between(c, "BatchSize", m.BatchSize, 1, 100_000)
 	props.Between(c, "BatchBytes", m.BatchBytes, 1, 256*1024)
-	props.Between(c, "Concurrency", m.Concurrency, 1, 10_000)
+	props.Between(c, "MaxConcurrency", m.MaxConcurrency, 1, 10_000)
 	c.Require(m.ToleratedFailures >= 0, "ToleratedFailures", m.ToleratedFailures, "0 or more", "")
 	props.Between(c, "ToleratedPercentage", m.ToleratedPercentage, 0, 100)
 	c.Require(!strings.HasPrefix(m.ResultPrefix, "/") && !isExpression(m.ResultPrefix), "ResultPrefix", m.ResultPrefix,
@@ -227,7 +227,7 @@ func (m *DistributedMap) State(scope constructs.Construct) map[string]any {
 		"Label":          m.Label,
 		"ItemReader":     m.Items.reader(),
 		"ItemProcessor":  processor,
-		"MaxConcurrency": construct.Or(m.Concurrency, 100),
+		"MaxConcurrency": construct.Or(m.MaxConcurrency, 100),
 		"ResultWriter": map[string]any{
 			"Resource":  "arn:aws:states:::s3:putObject",
 			"Arguments": map[string]any{"Bucket": construct.BucketName(m.Results), "Prefix": m.resultPrefix()},

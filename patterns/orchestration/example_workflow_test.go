@@ -60,7 +60,7 @@ func ExampleNewFanOut() {
 		},
 		Function:            resize,
 		BatchSize:           100,
-		Concurrency:         50,
+		MaxConcurrency:      50,
 		ToleratedPercentage: 1,
 	}}})
 	lake.GrantRead(resize, jsii.String("photos/*"))

@@ -281,7 +281,7 @@ func TestFanOutToleratesAndRedrives(t *testing.T) {
 		f := fan(t, numbers(6), func(stack awscdk.Stack, lake awss3.IBucket) []orchestration.DistributedMap {
 			return []orchestration.DistributedMap{{
 				Label: "Numbers", Items: orchestration.Items{Bucket: lake, Key: "n.json", Format: orchestration.FormatJSON},
-				Function: handler(stack, "Worker"), ToleratedFailures: tolerated, Concurrency: 2,
+				Function: handler(stack, "Worker"), ToleratedFailures: tolerated, MaxConcurrency: 2,
 			}}
 		})
 		f.fail["1"], f.fail["3"] = true, true
@@ -327,7 +327,7 @@ func TestFanOutInParallel(t *testing.T) {
 	f := fan(t, map[string]string{"a.json": `["a0","a1","a2"]`, "b.json": `["b0","b1","b2"]`},
 		func(stack awscdk.Stack, lake awss3.IBucket) []orchestration.DistributedMap {
 			of := func(label string) orchestration.DistributedMap {
-				return orchestration.DistributedMap{Label: label, Concurrency: 1, Function: handler(stack, "Worker"+label),
+				return orchestration.DistributedMap{Label: label, MaxConcurrency: 1, Function: handler(stack, "Worker"+label),
 					Items: orchestration.Items{Bucket: lake, Key: strings.ToLower(label) + ".json", Format: orchestration.FormatJSON}}
 			}
 			return []orchestration.DistributedMap{of("A"), of("B")}
@@ -430,7 +430,7 @@ func everything(stack awscdk.Stack) *orchestration.FanOutProps {
 	return &orchestration.FanOutProps{
 		Maps: []orchestration.DistributedMap{
 			{
-				Label: "Orders", Function: fn, BatchSize: 100, BatchBytes: 1000, Express: true, Concurrency: 500,
+				Label: "Orders", Function: fn, BatchSize: 100, BatchBytes: 1000, Express: true, MaxConcurrency: 500,
 				ToleratedFailures: 3, ToleratedPercentage: 5, Results: own, ResultPrefix: "orders",
 				Items: orchestration.Items{Bucket: lake, Key: "{% $states.input.key %}", Within: "orders/", Format: orchestration.FormatCSV,
 					Headers: []string{"id", "total"}, Delimiter: "TAB", Most: 1_000_000},
@@ -488,8 +488,8 @@ func TestFanOutRejectsWrongProps(t *testing.T) {
 		}, []string{"Headers and Delimiter is set without FormatCSV", `Delimiter is ";"`, `Pointer is "orders"`}},
 		"numbers": {func(p *orchestration.FanOutProps) {
 			m := &p.Maps[0]
-			m.BatchSize, m.BatchBytes, m.Concurrency, m.ToleratedFailures, m.ToleratedPercentage, m.ResultPrefix = -1, 1<<20, 20_000, -1, 101, "/x"
-		}, []string{"BatchSize is -1", "BatchBytes is", "Concurrency is 20000", "ToleratedFailures is -1", "ToleratedPercentage is 101", "ResultPrefix"}},
+			m.BatchSize, m.BatchBytes, m.MaxConcurrency, m.ToleratedFailures, m.ToleratedPercentage, m.ResultPrefix = -1, 1<<20, 20_000, -1, 101, "/x"
+		}, []string{"BatchSize is -1", "BatchBytes is", "MaxConcurrency is 20000", "ToleratedFailures is -1", "ToleratedPercentage is 101", "ResultPrefix"}},
 		"no function": {func(p *orchestration.FanOutProps) { p.Maps[0].Function = nil }, []string{"Function and Processor is both or none"}},
 		"workflow": {func(p *orchestration.FanOutProps) { p.Workflow = orchestration.WorkflowProps{Express: true, File: "x"} },
 			[]string{"Workflow is set with a definition", "Workflow.Express is true"}},

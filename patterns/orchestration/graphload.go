@@ -57,10 +57,10 @@ type GraphLoadProps struct {
 	// Default: none.
 	Analytics *NeptuneAnalytics
 
-	// Concurrency is how many tables are unloaded side by side, 1 to 20.
+	// MaxConcurrency is how many tables are unloaded side by side, 1 to 20.
 	//
 	// Default: 4.
-	Concurrency int
+	MaxConcurrency int
 	// LoadTimeout is the longest that Neptune may take to load the files, 10
 	// minutes to 7 days, counted anew when the execution is redriven. Then
 	// the load is cancelled and the execution fails.
@@ -224,7 +224,7 @@ func (p *GraphLoadProps) check(scope constructs.Construct, id string) {
 	c.Require(p.Lake != nil, "Lake", p.Lake, "a data lake", "make one with NewDataLake")
 	c.Require(len(p.Nodes) > 0, "Nodes", p.Nodes, "at least one", "")
 	c.OneOf(map[string]bool{"Cluster": p.Cluster != nil, "Analytics": p.Analytics != nil}, "Cluster", "Analytics")
-	props.Between(&c, "Concurrency", p.Concurrency, 1, 20)
+	props.Between(&c, "MaxConcurrency", p.MaxConcurrency, 1, 20)
 	props.Between(&c, "LoadTimeout", p.LoadTimeout, 10*time.Minute, 7*24*time.Hour)
 	props.Between(&c, "PollInterval", p.PollInterval, 5*time.Second, 10*time.Minute)
 	c.Require(p.PollInterval%time.Second == 0, "PollInterval", p.PollInterval, "whole seconds", "")

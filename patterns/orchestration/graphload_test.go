@@ -76,7 +76,7 @@ func TestGraphLoadEverything(t *testing.T) {
 	none := 0
 	p := insights(lake)
 	p.Cluster, p.EncryptionKey, p.Retention = cluster, key, 24*time.Hour
-	p.Concurrency, p.LoadTimeout, p.PollInterval, p.Resumes = 1, time.Hour, time.Minute, &none
+	p.MaxConcurrency, p.LoadTimeout, p.PollInterval, p.Resumes = 1, time.Hour, time.Minute, &none
 	p.Alarms = orchestration.WorkflowAlarms{Topic: awssns.NewTopic(stack, jsii.String("Alarms"), nil)}
 	load := orchestration.NewGraphLoad(stack, "Insights", p)
 	analyst := handler(stack, "Analyst")
@@ -206,8 +206,8 @@ func TestGraphLoadRejects(t *testing.T) {
 			p.Resumes = &minus
 		}, []string{"set together with Analytics", "Resumes is -1; allowed is 0 to 100", "none with Analytics"}},
 		"times": {func(p *orchestration.GraphLoadProps) {
-			p.LoadTimeout, p.PollInterval, p.Retention, p.Concurrency = time.Minute, 5500*time.Millisecond, 36*time.Hour, 21
-		}, []string{"LoadTimeout is 1m0s", "PollInterval is 5.5s", "Retention is 36h0m0s", "Concurrency is 21"}},
+			p.LoadTimeout, p.PollInterval, p.Retention, p.MaxConcurrency = time.Minute, 5500*time.Millisecond, 36*time.Hour, 21
+		}, []string{"LoadTimeout is 1m0s", "PollInterval is 5.5s", "Retention is 36h0m0s", "MaxConcurrency is 21"}},
 		"bucket": {func(p *orchestration.GraphLoadProps) {
 			p.Bucket, p.Retention = awss3.NewBucket(stack, jsii.String("B"), nil), 24*time.Hour
 		}, []string{"Retention", "none with Bucket"}},

@@ -96,7 +96,7 @@ func (g *GraphLoad) unload(p *GraphLoadProps) map[string]any {
 	return map[string]any{
 		"Type":           "Map",
 		"Items":          items,
-		"MaxConcurrency": construct.Or(p.Concurrency, 4),
+		"MaxConcurrency": construct.Or(p.MaxConcurrency, 4),
 		"ItemSelector": map[string]any{
 			"item":   "{% $states.context.Map.Item.Value %}",
 			"index":  "{% $states.context.Map.Item.Index %}",

@@ -6,7 +6,7 @@
 //		Issuer: "https://id.example.com", Audience: "shop",
 //	})
 //	user.AddPermissionSet("read-own").GrantOwnItems(carts, nil)
-//	user.AllowCaller(api)
+//	user.GrantImpersonate(api)
 //
 // From a client to what is the user's:
 //

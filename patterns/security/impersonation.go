@@ -192,14 +192,14 @@ func (p *ImpersonationProps) environment() map[string]string {
 	return env
 }
 
-// AllowCaller lets a function ask the broker, for any permission set and for
-// the users whose tokens it holds. A *function.Function is told where the
+// GrantImpersonate lets a function ask the broker, for any permission set and
+// for the users whose tokens it holds. A *function.Function is told where the
 // broker is, for identity.FromEnv; of several brokers it is told the last.
-func (i *Impersonation) AllowCaller(caller awsiam.IGrantable) awsiam.Grant {
-	if fn, ok := caller.(interface{ AddEnvironment(key, value string) }); ok {
+func (i *Impersonation) GrantImpersonate(grantee awsiam.IGrantable) awsiam.Grant {
+	if fn, ok := grantee.(interface{ AddEnvironment(key, value string) }); ok {
 		fn.AddEnvironment(schema.EnvBroker, *construct.FunctionArn(i.broker.Target()))
 	}
-	return i.broker.GrantInvoke(caller)
+	return i.broker.GrantInvoke(grantee)
 }
 
 // Broker returns the broker's function.

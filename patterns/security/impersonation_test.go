@@ -36,7 +36,7 @@ func TestImpersonationDefaults(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	user := security.NewImpersonation(stack, "AsUser", impersonationProps())
 	user.AddPermissionSet("read-own").GrantOwnItems(impersonationTable(stack, "Carts"), nil)
-	user.AllowCaller(impersonationFunction(stack, "API"))
+	user.GrantImpersonate(impersonationFunction(stack, "API"))
 	cdktest.Golden(t, stack)
 }
 
@@ -50,7 +50,7 @@ func TestImpersonationAdopted(t *testing.T) {
 	own.GrantOwnObjects(awss3.Bucket_FromBucketName(stack, jsii.String("Documents"), jsii.String("documents")),
 		&security.ObjectsProps{Write: true, EncryptionKey: key})
 	caller := awscdk.NewStack(awscdk.App_Of(stack.Node().Root()), jsii.String("Caller"), nil)
-	user.AllowCaller(function.Adopt(caller, "API", impersonationFunction(caller, "Function").Lambda()))
+	user.GrantImpersonate(function.Adopt(caller, "API", impersonationFunction(caller, "Function").Lambda()))
 	cdktest.Golden(t, stack)
 }
 
@@ -79,7 +79,7 @@ func impersonationEverything(stack awscdk.Stack) *security.Impersonation {
 	write.GrantOwnItems(carts, &security.ItemsProps{Write: true})
 	write.GrantOwnObjects(documents, &security.ObjectsProps{Write: true})
 	user.AddPermissionSet("tenant").GrantTenantItems(shared, &security.ItemsProps{KeyPrefix: "order:", Write: true})
-	user.AllowCaller(impersonationFunction(stack, "API"))
+	user.GrantImpersonate(impersonationFunction(stack, "API"))
 	return user
 }
 

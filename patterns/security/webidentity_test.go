@@ -198,7 +198,7 @@ func ExampleNewImpersonation() {
 	})
 	user.AddPermissionSet("read-own").GrantOwnItems(carts, nil)
 	user.AddPermissionSet("write-own").GrantOwnItems(carts, &security.ItemsProps{Write: true})
-	user.AllowCaller(function.NewFunction(stack, "API", &function.Props{Entry: "example.com/shop/functions/api"}))
+	user.GrantImpersonate(function.NewFunction(stack, "API", &function.Props{Entry: "example.com/shop/functions/api"}))
 }
 
 func ExampleNewWebIdentity() {

@@ -75,11 +75,11 @@ func New(cfg aws.Config, broker Broker, o *Options) *Users {
 }
 
 // FromEnv returns Users of the broker that the environment names, as
-// security.Impersonation's AllowCaller sets it.
+// security.Impersonation's GrantImpersonate sets it.
 func FromEnv(cfg aws.Config) (*Users, error) {
 	name := os.Getenv(schema.EnvBroker)
 	if name == "" {
-		return nil, fmt.Errorf("identity: %s must be set; AllowCaller does it", schema.EnvBroker)
+		return nil, fmt.Errorf("identity: %s must be set; GrantImpersonate does it", schema.EnvBroker)
 	}
 	client := lambda.NewFromConfig(cfg, func(o *lambda.Options) { o.ClientLogMode = 0 })
 	return New(cfg, &LambdaBroker{Client: client, Function: name}, nil), nil
