@@ -235,8 +235,8 @@ func (s *FlashSale) addOutputs(api *httpAPI) {
 		{"URL", api.url},
 		{"EventTable", construct.TableName(s.store.Table())},
 		{"Bus", construct.EventBusName(s.store.Bus())},
-		{"CartViewRebuild", construct.Ref(s.cartView.Rebuild().StateMachine())},
-		{"SaleTotalsRebuild", construct.Ref(s.saleTotals.Rebuild().StateMachine())},
+		{"CartViewRebuild", construct.Ref(s.cartView.Rebuild().CfnStateMachine())},
+		{"SaleTotalsRebuild", construct.Ref(s.saleTotals.Rebuild().CfnStateMachine())},
 	} {
 		awscdk.NewCfnOutput(s.stack, &output.id, &awscdk.CfnOutputProps{Value: output.value})
 	}

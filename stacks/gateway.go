@@ -130,7 +130,7 @@ func (g *Gateway) addFunctions() {
 	}
 	g.journal = add("JournalHandler", "notejournal", "Records who changes which note.",
 		map[string]string{notebook.EnvEntries: *construct.TableName(g.entries)}, func(journal *function.Function) {
-			journal.AddToPolicy([]string{"dynamodb:PutItem"}, construct.TableArn(g.entries))
+			journal.AddToPolicy([]string{"dynamodb:PutItem"}, *construct.TableArn(g.entries))
 			useTableKey(journal, g.key)
 		})
 	g.notes = add("NotesHandler", "notes", "Answers for users' notes and files, with the users' own rights.", map[string]string{
@@ -170,7 +170,7 @@ func (g *Gateway) addExchange(api *httpAPI) {
 	api.addKeys(integration{"ExchangeKeys", g.tokens.JWKS(), []string{"GET " + path + schema.JWKSPath}})
 	g.notes.AddEnvironment(notebook.EnvExchange, issuer)
 	g.notes.AddToPolicy([]string{"execute-api:Invoke"},
-		defaults.Text(g.stack, "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/$default/POST"+path,
+		*defaults.Text(g.stack, "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/$default/POST"+path,
 			defaults.Values{"Api": api.id}))
 	g.journal.AddEnvironment(schema.EnvInnerIssuer, issuer)
 	g.journal.AddEnvironment(schema.EnvInnerAudience, notebook.JournalAudience)

@@ -103,7 +103,7 @@ func (s *healthSite) addIntake() {
 	if s.primary() && s.intake != nil {
 		s.intake.GrantPut(s.taker)
 	} else {
-		s.taker.AddToPolicy([]string{"events:PutEvents"}, construct.EventBusArn(s.bus))
+		s.taker.AddToPolicy([]string{"events:PutEvents"}, *construct.EventBusArn(s.bus))
 	}
 }
 
@@ -159,7 +159,7 @@ func (s *healthSite) addCounts() {
 
 // allow lets a function do something to the table of counts.
 func (s *healthSite) allow(f *function.Function, actions ...string) {
-	f.AddToPolicy(actions, construct.TableArn(s.counts))
+	f.AddToPolicy(actions, *construct.TableArn(s.counts))
 	useTableKey(f, s.key)
 }
 
@@ -203,7 +203,7 @@ func (s *healthSite) addApply() {
 		Memory: 512, Timeout: timeout, WithoutDeadLetterQueue: true, // the queue has one
 		Environment: map[string]string{healthwatch.EnvPlan: s.plan().String(), healthwatch.EnvCounts: *construct.TableName(s.counts)},
 		Grants: func(f *function.Function) {
-			s.claims.AddConsumer(f)
+			s.claims.GrantClaim(f)
 			s.store.GrantAppend(f)
 			s.store.GrantReadSealed(f) // to know its own events again
 			s.allow(f, "dynamodb:UpdateItem")
@@ -285,12 +285,12 @@ func (s *healthSite) addDesk() {
 		Memory: 512, WithoutDeadLetterQueue: true, // the API waits for its answer
 		Environment: map[string]string{
 			healthwatch.EnvPlan: s.plan().String(), healthwatch.EnvCounts: *construct.TableName(s.counts), healthwatch.EnvWorld: s.world.TableName(),
-			healthwatch.EnvAcknowledge: *construct.FunctionName(s.alerts.Acknowledge().Target()),
+			healthwatch.EnvAcknowledge: *construct.FunctionName(s.alerts.Acknowledger().Target()),
 		},
 		Grants: func(f *function.Function) {
 			s.allow(f, "dynamodb:Query")
 			s.world.GrantRead(f)
-			f.AddToPolicy([]string{"dynamodb:Query"}, s.worldIndexes())
+			f.AddToPolicy([]string{"dynamodb:Query"}, *s.worldIndexes())
 		},
 	})
 	s.alerts.GrantAcknowledge(s.desk)

@@ -205,7 +205,7 @@ func (s *Training) addSaga() {
 		Environment:            map[string]string{training.EnvCapacity: *construct.TableName(bookings)},
 		WithoutDeadLetterQueue: true, // the saga waits for its answer
 		Grants: func(f *function.Function) {
-			f.AddToPolicy([]string{"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}, construct.TableArn(bookings))
+			f.AddToPolicy([]string{"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}, *construct.TableArn(bookings))
 		},
 	})
 	const booking = "Book capacity"
@@ -254,7 +254,7 @@ func (s *Training) run(w *orchestration.Workflow, timeout time.Duration) *orches
 		},
 		Allow: []awsiam.PolicyStatement{
 			// https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html
-			statement(defaults.Actions{"states:StartExecution"}.To(w.ARN())),
+			statement(defaults.Actions{"states:StartExecution"}.To(jsii.String(w.ARN()))),
 			statement(defaults.Actions{"states:DescribeExecution", "states:StopExecution"}.To(
 				arn("states:${AWS::Region}:${AWS::AccountId}:execution:${Name}:*"))),
 			statement(defaults.Actions{"events:DescribeRule", "events:PutRule", "events:PutTargets"}.To(
@@ -283,7 +283,7 @@ func (s *Training) startOnManifests() {
 			},
 		},
 		Targets: []any{&awsevents.CfnRule_TargetProperty{
-			Id: jsii.String("Saga"), Arn: s.saga.Workflow().ARN(), RoleArn: role.RoleArn(),
+			Id: jsii.String("Saga"), Arn: jsii.String(s.saga.Workflow().ARN()), RoleArn: role.RoleArn(),
 			InputTransformer: &awsevents.CfnRule_InputTransformerProperty{
 				InputPathsMap: map[string]any{"key": "$.detail.object.key"},
 				InputTemplate: jsii.String(`{"manifest": "<key>"}`),
@@ -339,7 +339,7 @@ func (s *Training) addOutputs(api *httpAPI) {
 		{"URL", api.url},
 		{"RawBucket", construct.BucketName(s.lake.Raw())},
 		{"Repository", s.images.RepositoryUri()},
-		{"SagaWorkflow", s.saga.Workflow().ARN()},
+		{"SagaWorkflow", jsii.String(s.saga.Workflow().ARN())},
 		{"WorkGroup", jsii.String(s.lake.WorkGroup())},
 	} {
 		awscdk.NewCfnOutput(s.stack, &output.id, &awscdk.CfnOutputProps{Value: output.value})

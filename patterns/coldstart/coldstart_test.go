@@ -224,7 +224,7 @@ func TestKeepWarmOfSeveralFunctions(t *testing.T) {
 		Schedule: schedule.Schedule{schedule.Weekdays("America/New_York", 9, 17, 3), schedule.Daily("America/New_York", 7, 21, 1)},
 		Alarms:   coldstart.KeepWarmAlarms{Topic: awssns.NewTopic(stack, jsii.String("Alarms"), nil)},
 	})
-	k.GrantPing(awsiam.NewRole(stack, jsii.String("Operator"), &awsiam.RoleProps{AssumedBy: awsiam.NewAccountRootPrincipal()}))
+	k.GrantStart(awsiam.NewRole(stack, jsii.String("Operator"), &awsiam.RoleProps{AssumedBy: awsiam.NewAccountRootPrincipal()}))
 	cdktest.Golden(t, stack)
 }
 
@@ -315,7 +315,7 @@ func TestIsConstruct(t *testing.T) {
 		Dashboard:              true})
 	k := coldstart.NewKeepWarm(stack, "KeepWarm", &coldstart.KeepWarmProps{Functions: []*function.Function{w.Function()}})
 	if w.Alias() == nil || w.DeploymentGroup() == nil || w.Dashboard() == nil || w.InitAlarm() == nil || w.KeepWarm() != nil ||
-		w.ProvisionedConcurrency().ScalingPolicy() == nil || k.StateMachine() == nil || len(k.Schedules()) != 1 || k.Alarm() == nil {
+		w.ProvisionedConcurrency().ScalingPolicy() == nil || k.CfnStateMachine() == nil || len(k.Schedules()) != 1 || k.FailedAlarm() == nil {
 		t.Error("accessors do not return what was made")
 	}
 	cdktest.IsConstruct(t, w, w.ProvisionedConcurrency(), k)

@@ -296,19 +296,19 @@ func sorted[V any](m map[string]V) iter.Seq2[string, V] {
 	}
 }
 
-// StateMachine returns the workflow that pings.
-func (k *KeepWarm) StateMachine() awsstepfunctions.CfnStateMachine { return k.machine }
+// CfnStateMachine returns the workflow that pings.
+func (k *KeepWarm) CfnStateMachine() awsstepfunctions.CfnStateMachine { return k.machine }
 
 // Schedules returns what starts the workflow.
 func (k *KeepWarm) Schedules() []awsscheduler.CfnSchedule { return k.schedules }
 
-// Alarm returns the alarm of pings that could not be sent, or nil.
-func (k *KeepWarm) Alarm() awscloudwatch.CfnAlarm { return k.alarm }
+// FailedAlarm returns the alarm of pings that could not be sent, or nil.
+func (k *KeepWarm) FailedAlarm() awscloudwatch.CfnAlarm { return k.alarm }
 
-// Alarms returns the alarms that were made: [KeepWarm.Alarm], or none.
+// Alarms returns the alarms that were made: [KeepWarm.FailedAlarm], or none.
 func (k *KeepWarm) Alarms() []awscloudwatch.CfnAlarm { return defaults.Alarms(k.alarm) }
 
-// GrantPing lets the grantee start the workflow, to ping at other times too.
-func (k *KeepWarm) GrantPing(grantee awsiam.IGrantable) awsiam.Grant {
+// GrantStart lets the grantee start the workflow, to ping at other times too.
+func (k *KeepWarm) GrantStart(grantee awsiam.IGrantable) awsiam.Grant {
 	return defaults.Grant(grantee, defaults.Actions{"states:StartExecution"}.To(construct.Ref(k.machine)))
 }

@@ -96,8 +96,8 @@ func (w *WarmFunction) addRelease(p *WarmFunctionProps) {
 		}))
 	}
 	// An ARN with a version is no match for the function itself.
-	release.AddToPolicy(actions, versions)
-	release.AddToPolicy([]string{"lambda:ListAliases", "lambda:ListVersionsByFunction"}, arn)
+	release.AddToPolicy(actions, *versions)
+	release.AddToPolicy([]string{"lambda:ListAliases", "lambda:ListVersionsByFunction"}, *arn)
 	resource("PruneVersions", schema.OpPrune, map[string]any{
 		schema.Keep: construct.Or(p.KeepVersions, 3),
 	}, w.alias)

@@ -12,7 +12,6 @@ import (
 	"github.com/serverless-go/cdk/internal/construct"
 	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/edge/schema"
-	"github.com/serverless-go/cdk/patterns/function"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -66,16 +65,8 @@ func NewClaims(scope constructs.Construct, id string, p *ClaimsProps) *Claims {
 	return c
 }
 
-// AddConsumer lets a function claim events and tells it of the table by its
-// environment, for ingest.ClaimsFromEnv. A function that was adopted by
-// reference needs schema.EnvClaimsTable and schema.EnvClaimsArchive set.
-func (c *Claims) AddConsumer(f *function.Function) {
-	construct.SetEnvironment(f, c.Environment())
-	defaults.Grant(f, c.claim()...)
-}
-
 // Environment returns the variables by which ingest.ClaimsFromEnv finds the
-// table. AddConsumer sets them; what runs elsewhere, with GrantClaim, is given them.
+// table. GrantClaim sets them for a function of ours; what else claims is given them.
 func (c *Claims) Environment() map[string]string {
 	return map[string]string{
 		schema.EnvClaimsTable:   *construct.TableName(c.table),
@@ -84,16 +75,14 @@ func (c *Claims) Environment() map[string]string {
 }
 
 // GrantClaim lets the grantee claim and finish events. It may not delete marks.
-// What an event does needs permissions of its own.
+// What an event does needs permissions of its own. A function of ours is told of
+// the table by its environment, for ingest.ClaimsFromEnv.
 func (c *Claims) GrantClaim(grantee awsiam.IGrantable) awsiam.Grant {
-	return defaults.Grant(grantee, c.claim()...)
-}
-
-func (c *Claims) claim() []defaults.Statement {
-	return []defaults.Statement{
+	construct.SetEnvironment(grantee, c.Environment())
+	return defaults.Grant(grantee,
 		defaults.Actions{"dynamodb:UpdateItem"}.To(construct.TableArn(c.table)),
 		defaults.UseKey.To(construct.KeyArn(c.key)).If(defaults.Through("dynamodb")),
-	}
+	)
 }
 
 // Table returns the table.

@@ -22,7 +22,7 @@ const claimsEntry = "github.com/serverless-go/cdk/functions/localalertack"
 func TestClaimsDefaults(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	c := edge.NewClaims(stack, "Claims", nil)
-	c.AddConsumer(function.NewFunction(stack, "Consumer", &function.Props{Entry: claimsEntry, Alarms: function.Alarms{Off: true}}))
+	c.GrantClaim(function.NewFunction(stack, "Consumer", &function.Props{Entry: claimsEntry, Alarms: function.Alarms{Off: true}}))
 	cdktest.Golden(t, stack)
 }
 
@@ -31,7 +31,7 @@ func TestClaimsAdopted(t *testing.T) {
 	key := awskms.NewKey(stack, jsii.String("Mine"), nil)
 	c := edge.NewClaims(stack, "Claims", &edge.ClaimsProps{ArchiveRetention: 400 * 24 * time.Hour, EncryptionKey: key,
 		TableProps: &awsdynamodb.TablePropsV2{DeletionProtection: jsii.Bool(false), TimeToLiveAttribute: jsii.String("mine")}})
-	c.AddConsumer(function.NewFunction(stack, "Consumer", &function.Props{Entry: claimsEntry, Environment: c.Environment(),
+	c.GrantClaim(function.NewFunction(stack, "Consumer", &function.Props{Entry: claimsEntry, Environment: c.Environment(),
 		Alarms: function.Alarms{Off: true}}))
 	template := cdktest.Synth(t, stack)
 	template.Count(t, "AWS::KMS::Key", 1)
@@ -62,7 +62,7 @@ func TestClaimsEncryption(t *testing.T) {
 func TestClaimsPermissions(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	edge.NewClaims(stack, "Claims", nil).
-		AddConsumer(function.NewFunction(stack, "Consumer", &function.Props{Entry: claimsEntry, Alarms: function.Alarms{Off: true}}))
+		GrantClaim(function.NewFunction(stack, "Consumer", &function.Props{Entry: claimsEntry, Alarms: function.Alarms{Off: true}}))
 	template := iam.NewSynthesized(t, cdktest.Synth(t, stack), "123456789012", "eu-west-1")
 	role := template.Role("ConsumerRole")
 	table, key := template.Find("AWS::DynamoDB::GlobalTable", "Claims"), template.Find("AWS::KMS::Key", "Claims")
@@ -103,5 +103,5 @@ func TestClaimsRejects(t *testing.T) {
 func ExampleNewClaims() {
 	stack := awscdk.NewStack(awscdk.NewApp(nil), jsii.String("Health"), nil)
 	claims := edge.NewClaims(stack, "Claims", &edge.ClaimsProps{ArchiveRetention: 30 * 24 * time.Hour})
-	claims.AddConsumer(function.NewFunction(stack, "Readings", &function.Props{Entry: "./functions/readings"}))
+	claims.GrantClaim(function.NewFunction(stack, "Readings", &function.Props{Entry: "./functions/readings"}))
 }

@@ -269,7 +269,7 @@ func NewCloudflareWorker(scope constructs.Construct, id string, p *CloudflareWor
 
 // addGrants lets the function read the code and the secrets, and nothing else.
 func (w *CloudflareWorker) addGrants(p *CloudflareWorkerProps) {
-	w.deployer.AddToPolicy([]string{"s3:GetObject"}, w.asset.Bucket().ArnForObjects(w.asset.S3ObjectKey()))
+	w.deployer.AddToPolicy([]string{"s3:GetObject"}, *w.asset.Bucket().ArnForObjects(w.asset.S3ObjectKey()))
 	p.Token.GrantRead(w.deployer.GrantPrincipal(), nil)
 	for _, name := range slices.Sorted(maps.Keys(p.Secrets)) {
 		p.Secrets[name].Secret.GrantRead(w.deployer.GrantPrincipal(), nil)
@@ -477,8 +477,8 @@ func (w *CloudflareWorker) Name() string { return w.name }
 
 // Version returns the ID of the version that answers. It is known when the stack
 // is deployed.
-func (w *CloudflareWorker) Version() *string {
-	return w.resource.GetAttString(jsii.String(schema.CloudflareVersion))
+func (w *CloudflareWorker) Version() string {
+	return *w.resource.GetAttString(jsii.String(schema.CloudflareVersion))
 }
 
 // Asset returns the code as CloudFormation knows it.

@@ -94,7 +94,7 @@ func TestCloudflareWorkerEverything(t *testing.T) {
 		Alarms:             edge.CloudflareWorkerAlarms{Topic: topic, NotRestored: alarm.Tuning{Threshold: &threshold}},
 		DeployerProps:      &awslambda.FunctionProps{MemorySize: jsii.Number(512), Timeout: awscdk.Duration_Seconds(jsii.Number(1))},
 	})
-	awscdk.NewCfnOutput(stack, jsii.String("Version"), &awscdk.CfnOutputProps{Value: w.Version()})
+	awscdk.NewCfnOutput(stack, jsii.String("Version"), &awscdk.CfnOutputProps{Value: jsii.String(w.Version())})
 	cdktest.Golden(t, stack)
 
 	// The code is no property: it lies beside the template.

@@ -164,7 +164,7 @@ func (f *EdgeFunction) narrowRole() {
 
 // VersionARN returns the ARN of the numbered version, which a distribution's
 // LambdaFunctionAssociation takes together with the Event.
-func (f *EdgeFunction) VersionARN() *string { return f.function.EdgeArn() }
+func (f *EdgeFunction) VersionARN() string { return *f.function.EdgeArn() }
 
 // EdgeFunctionAlarms tunes the alarms of an [EdgeFunction] in one region.
 type EdgeFunctionAlarms struct {

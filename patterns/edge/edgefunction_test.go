@@ -45,7 +45,7 @@ func TestEdgeFunction_OtherRegion(t *testing.T) {
 	p.Event, p.Memory, p.Timeout, p.StackID = edge.OriginRequest, 512, 30*time.Second, "Edge"
 	f := edge.NewEdgeFunction(stack, "Sign", p)
 	constructs.NewConstruct(f, jsii.String("Inside"))
-	awscdk.NewCfnOutput(stack, jsii.String("Association"), &awscdk.CfnOutputProps{Value: f.VersionARN()})
+	awscdk.NewCfnOutput(stack, jsii.String("Association"), &awscdk.CfnOutputProps{Value: jsii.String(f.VersionARN())})
 	support := app.Node().FindChild(jsii.String("Edge")).(awscdk.Stack)
 	t.Run("Stack", func(t *testing.T) { cdktest.Golden(t, stack) })
 	t.Run("Support", func(t *testing.T) { cdktest.Golden(t, support) })
@@ -151,7 +151,7 @@ func ExampleNewEdgeFunction() {
 	})
 	_ = awscloudfront.CfnDistribution_LambdaFunctionAssociationProperty{
 		EventType:         jsii.String(string(sign.Event())),
-		LambdaFunctionArn: sign.VersionARN(),
+		LambdaFunctionArn: jsii.String(sign.VersionARN()),
 		IncludeBody:       jsii.Bool(true),
 	}
 }

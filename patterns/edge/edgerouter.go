@@ -61,12 +61,12 @@ type EdgeRouterProps struct {
 	// Default: CloudFront's own.
 	Certificate awscertificatemanager.ICertificate
 
-	// WebACL is the ARN of a web ACL with the scope CLOUDFRONT, which is in
+	// WebACLARN is of a web ACL with the scope CLOUDFRONT, which is in
 	// us-east-1.
 	//
 	// Default: a new one, if the stack is in us-east-1, with AWS's common rules
 	// and known bad inputs and a limit of requests by address.
-	WebACL string
+	WebACLARN string
 	// WithoutWAF is the reason why there is no web ACL. It is kept as metadata
 	// of the distribution.
 	//
@@ -78,16 +78,16 @@ type EdgeRouterProps struct {
 	// Default: 2000.
 	RateLimit int
 
-	// LogBucket takes the access logs, below "cloudfront/". It must have
+	// AccessLogs takes the access logs, below "cloudfront/". It must have
 	// access control lists enabled and no KMS key.
 	//
 	// Default: a new one: private, TLS only, retained when the stack is
 	// destroyed.
-	LogBucket awss3.IBucket
-	// LogRetention is how long a new bucket keeps logs, in whole days.
+	AccessLogs awss3.IBucket
+	// AccessLogRetention is how long a new bucket keeps logs, in whole days.
 	//
 	// Default: 365 days.
-	LogRetention time.Duration
+	AccessLogRetention time.Duration
 	// PriceClass says which edge locations serve.
 	//
 	// Default: all.
@@ -149,7 +149,7 @@ type EdgeRouter struct {
 	cache        awscloudfront.CfnCachePolicy
 	webACL       awswafv2.CfnWebACL // nil unless made here
 	webACLArn    *string            // nil without WAF
-	logBucket    awss3.IBucket
+	accessLogs   awss3.IBucket
 	alarms       []awscloudwatch.CfnAlarm
 }
 
@@ -177,13 +177,13 @@ func NewEdgeRouter(scope constructs.Construct, id string, p *EdgeRouterProps) *E
 	}
 	inGlobal := construct.Region(scope) == global
 	code := p.check(scope, id, inGlobal)
-	r := &EdgeRouter{logBucket: p.LogBucket}
+	r := &EdgeRouter{accessLogs: p.AccessLogs}
 	construct.Init(r, scope, id)
 	r.addFunction(p, code)
 	r.addHeaders()
 	r.addCachePolicy(p)
 	r.addWebACL(p)
-	r.addLogBucket(p)
+	r.addAccessLogs(p)
 	r.addDistribution(p)
 	if inGlobal {
 		r.addAlarms(p)
@@ -204,19 +204,19 @@ func (p *EdgeRouterProps) check(scope constructs.Construct, id string, inGlobal 
 	if p.Certificate != nil {
 		checkARN(&c, "Certificate", *p.Certificate.CertificateArn(), "acm", global, "certificate/", "CloudFront looks for it")
 	}
-	if p.WebACL != "" {
-		checkARN(&c, "WebACL", p.WebACL, "wafv2", global, "global/webacl/", "CloudFront looks for it")
+	if p.WebACLARN != "" {
+		checkARN(&c, "WebACLARN", p.WebACLARN, "wafv2", global, "global/webacl/", "CloudFront looks for it")
 	}
-	c.OneOf(map[string]bool{"WebACL": p.WebACL != "", "WithoutWAF": p.WithoutWAF != ""}, "WebACL", "WithoutWAF")
-	made := p.WebACL == "" && p.WithoutWAF == ""
-	c.Require(!made || inGlobal, "WebACL", props.Words("missing in a stack that is not known to be in "+global),
+	c.OneOf(map[string]bool{"WebACLARN": p.WebACLARN != "", "WithoutWAF": p.WithoutWAF != ""}, "WebACLARN", "WithoutWAF")
+	made := p.WebACLARN == "" && p.WithoutWAF == ""
+	c.Require(!made || inGlobal, "WebACLARN", props.Words("missing in a stack that is not known to be in "+global),
 		"the ARN of a web ACL with the scope CLOUDFRONT", "set it, or set WithoutWAF to the reason why there is none")
 	c.Require(made || p.RateLimit == 0, "RateLimit", props.Words("set without a new web ACL"), "unset",
 		"leave it out, and set it on the web ACL itself")
 	props.Between(&c, "RateLimit", p.RateLimit, 10, 2_000_000_000)
-	c.Require(p.LogBucket == nil || p.LogRetention == 0, "LogRetention", props.Words("set together with LogBucket"), "one of the two",
+	c.Require(p.AccessLogs == nil || p.AccessLogRetention == 0, "AccessLogRetention", props.Words("set together with AccessLogs"), "one of the two",
 		"leave it out, and set it on the bucket itself")
-	c.Require(p.LogRetention >= 0 && p.LogRetention%(24*time.Hour) == 0, "LogRetention", p.LogRetention, "whole days", "")
+	c.Require(p.AccessLogRetention >= 0 && p.AccessLogRetention%(24*time.Hour) == 0, "AccessLogRetention", p.AccessLogRetention, "whole days", "")
 	_, known := priceClasses[p.PriceClass]
 	c.Require(known || p.PriceClass == "", "PriceClass", string(p.PriceClass), "one of CloudFront's price classes", "")
 	c.Nested("Alarms", p.Alarms.check)
@@ -328,7 +328,7 @@ func (r *EdgeRouter) addCachePolicy(p *EdgeRouterProps) {
 }
 
 func (r *EdgeRouter) addWebACL(p *EdgeRouterProps) {
-	if r.webACLArn = construct.Text(p.WebACL); r.webACLArn != nil || p.WithoutWAF != "" {
+	if r.webACLArn = construct.Text(p.WebACLARN); r.webACLArn != nil || p.WithoutWAF != "" {
 		return
 	}
 	visible := func(name string) *awswafv2.CfnWebACL_VisibilityConfigProperty {
@@ -368,15 +368,15 @@ func (r *EdgeRouter) addWebACL(p *EdgeRouterProps) {
 	r.webACLArn = r.webACL.AttrArn()
 }
 
-func (r *EdgeRouter) addLogBucket(p *EdgeRouterProps) {
-	if r.logBucket != nil {
+func (r *EdgeRouter) addAccessLogs(p *EdgeRouterProps) {
+	if r.accessLogs != nil {
 		return
 	}
-	r.logBucket = defaults.Bucket(r, "Logs", &awss3.BucketProps{
+	r.accessLogs = defaults.Bucket(r, "Logs", &awss3.BucketProps{
 		ObjectOwnership: awss3.ObjectOwnership_BUCKET_OWNER_PREFERRED,
 		LifecycleRules: &[]*awss3.LifecycleRule{{
 			Id:                          jsii.String("Expire"),
-			Expiration:                  construct.SharedDuration(r, construct.Or(p.LogRetention, 365*24*time.Hour)),
+			Expiration:                  construct.SharedDuration(r, construct.Or(p.AccessLogRetention, 365*24*time.Hour)),
 			NoncurrentVersionExpiration: construct.SharedDuration(r, 24*time.Hour),
 		}},
 	})
@@ -432,7 +432,7 @@ func (r *EdgeRouter) addDistribution(p *EdgeRouterProps) {
 			PriceClass:        jsii.String(priceClasses[construct.Or(p.PriceClass, awscloudfront.PriceClass_PRICE_CLASS_ALL)]),
 			WebAclId:          r.webACLArn,
 			Logging: &awscloudfront.CfnDistribution_LoggingProperty{
-				Bucket: r.logBucket.BucketRegionalDomainName(), Prefix: jsii.String("cloudfront/"), IncludeCookies: jsii.Bool(false),
+				Bucket: r.accessLogs.BucketRegionalDomainName(), Prefix: jsii.String("cloudfront/"), IncludeCookies: jsii.Bool(false),
 			},
 			Origins: origins,
 			DefaultCacheBehavior: &awscloudfront.CfnDistribution_DefaultCacheBehaviorProperty{
@@ -480,7 +480,7 @@ func (r *EdgeRouter) addAlarms(p *EdgeRouterProps) {
 }
 
 // DomainName returns CloudFront's own name of the distribution, for DNS records.
-func (r *EdgeRouter) DomainName() *string { return r.distribution.AttrDomainName() }
+func (r *EdgeRouter) DomainName() string { return *r.distribution.AttrDomainName() }
 
 // Distribution returns the distribution.
 func (r *EdgeRouter) Distribution() awscloudfront.CfnDistribution { return r.distribution }
@@ -497,8 +497,8 @@ func (r *EdgeRouter) CachePolicy() awscloudfront.CfnCachePolicy { return r.cache
 // WebACL returns the web ACL that was made, nil if none was.
 func (r *EdgeRouter) WebACL() awswafv2.CfnWebACL { return r.webACL }
 
-// LogBucket returns the bucket of the access logs.
-func (r *EdgeRouter) LogBucket() awss3.IBucket { return r.logBucket }
+// AccessLogs returns the bucket of the access logs.
+func (r *EdgeRouter) AccessLogs() awss3.IBucket { return r.accessLogs }
 
 // Alarms returns the alarms, none outside us-east-1.
 func (r *EdgeRouter) Alarms() []awscloudwatch.CfnAlarm { return slices.Clone(r.alarms) }

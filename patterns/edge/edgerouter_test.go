@@ -59,8 +59,8 @@ func TestEdgeRouterAdopted(t *testing.T) {
 	router := edge.NewEdgeRouter(stack, "Router", &edge.EdgeRouterProps{
 		Table: routerTable(), Store: routerStore(stack),
 		DomainNames: []string{"api.example.com"}, Certificate: certificate(stack, "us-east-1"),
-		WebACL:    routerACL,
-		LogBucket: awss3.Bucket_FromBucketName(stack, jsii.String("Logs"), jsii.String("logs")),
+		WebACLARN:  routerACL,
+		AccessLogs: awss3.Bucket_FromBucketName(stack, jsii.String("Logs"), jsii.String("logs")),
 	})
 	if router.WebACL() != nil || len(router.Alarms()) != 0 {
 		t.Error("a web ACL or alarms were made outside us-east-1")
@@ -74,7 +74,7 @@ func TestEdgeRouterEverything(t *testing.T) {
 	edge.NewEdgeRouter(stack, "Router", &edge.EdgeRouterProps{
 		Table: routerTable(), Store: routerStore(stack),
 		DomainNames: []string{"api.example.com", "api.example.org"}, Certificate: certificate(stack, "us-east-1"),
-		RateLimit: 500, LogRetention: 30 * 24 * time.Hour,
+		RateLimit: 500, AccessLogRetention: 30 * 24 * time.Hour,
 		OriginSecret: awssecretsmanager.Secret_FromSecretCompleteArn(stack, jsii.String("OriginSecret"),
 			jsii.String("arn:aws:secretsmanager:us-east-1:111122223333:secret:origin-AbCdEf")),
 		OriginSecretVersion: "0d0c1b2a-0000-0000-0000-000000000000",
@@ -171,23 +171,23 @@ func TestEdgeRouterRejects(t *testing.T) {
 			p.DomainNames, p.Certificate = []string{"a.example.com"}, certificate(s, "eu-west-1")
 		}, []string{"Certificate is", "acm:eu-west-1", "make it in us-east-1"}},
 		"regional ACL": {"us-east-1", func(_ awscdk.Stack, p *edge.EdgeRouterProps) {
-			p.WebACL = "arn:aws:wafv2:us-east-1:111122223333:regional/webacl/edge/0d0c1b2a"
-		}, []string{"WebACL is", "global/webacl/"}},
-		"no ACL":         {"eu-west-1", func(awscdk.Stack, *edge.EdgeRouterProps) {}, []string{"WebACL is missing", "WithoutWAF"}},
-		"ACL and none":   {"us-east-1", func(_ awscdk.Stack, p *edge.EdgeRouterProps) { p.WebACL, p.WithoutWAF = routerACL, "why" }, []string{"WebACL is set together with WithoutWAF"}},
-		"rate of theirs": {"us-east-1", func(_ awscdk.Stack, p *edge.EdgeRouterProps) { p.WebACL, p.RateLimit = routerACL, 100 }, []string{"RateLimit is set without a new web ACL"}},
+			p.WebACLARN = "arn:aws:wafv2:us-east-1:111122223333:regional/webacl/edge/0d0c1b2a"
+		}, []string{"WebACLARN is", "global/webacl/"}},
+		"no ACL":         {"eu-west-1", func(awscdk.Stack, *edge.EdgeRouterProps) {}, []string{"WebACLARN is missing", "WithoutWAF"}},
+		"ACL and none":   {"us-east-1", func(_ awscdk.Stack, p *edge.EdgeRouterProps) { p.WebACLARN, p.WithoutWAF = routerACL, "why" }, []string{"WebACLARN is set together with WithoutWAF"}},
+		"rate of theirs": {"us-east-1", func(_ awscdk.Stack, p *edge.EdgeRouterProps) { p.WebACLARN, p.RateLimit = routerACL, 100 }, []string{"RateLimit is set without a new web ACL"}},
 		"rate":           {"us-east-1", func(_ awscdk.Stack, p *edge.EdgeRouterProps) { p.RateLimit = 9 }, []string{"RateLimit is 9"}},
-		"retention":      {"us-east-1", func(_ awscdk.Stack, p *edge.EdgeRouterProps) { p.LogRetention = time.Hour }, []string{"LogRetention is 1h0m0s", "whole days"}},
+		"retention":      {"us-east-1", func(_ awscdk.Stack, p *edge.EdgeRouterProps) { p.AccessLogRetention = time.Hour }, []string{"AccessLogRetention is 1h0m0s", "whole days"}},
 		"retention of theirs": {"us-east-1", func(s awscdk.Stack, p *edge.EdgeRouterProps) {
-			p.LogBucket, p.LogRetention = awss3.NewBucket(s, jsii.String("Logs"), nil), 24*time.Hour
-		}, []string{"LogRetention is set together with LogBucket"}},
+			p.AccessLogs, p.AccessLogRetention = awss3.NewBucket(s, jsii.String("Logs"), nil), 24*time.Hour
+		}, []string{"AccessLogRetention is set together with AccessLogs"}},
 		"price class": {"us-east-1", func(_ awscdk.Stack, p *edge.EdgeRouterProps) { p.PriceClass = "CHEAP" }, []string{`PriceClass is "CHEAP"`}},
 		"tuning":      {"us-east-1", func(_ awscdk.Stack, p *edge.EdgeRouterProps) { p.Alarms.Errors.Period = time.Second }, []string{"Alarms.Errors.Period"}},
 		"alarms elsewhere": {"eu-west-1", func(_ awscdk.Stack, p *edge.EdgeRouterProps) {
-			p.WebACL, p.Alarms.Errors.Periods = routerACL, 2
+			p.WebACLARN, p.Alarms.Errors.Periods = routerACL, 2
 		}, []string{"Alarms is set in a stack"}},
 		"topic elsewhere": {"eu-west-1", func(s awscdk.Stack, p *edge.EdgeRouterProps) {
-			p.WebACL, p.Alarms.Topic = routerACL, awssns.NewTopic(s, jsii.String("Topic"), nil)
+			p.WebACLARN, p.Alarms.Topic = routerACL, awssns.NewTopic(s, jsii.String("Topic"), nil)
 		}, []string{"Alarms is set in a stack"}},
 	} {
 		t.Run(name, func(t *testing.T) {

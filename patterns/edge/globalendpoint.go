@@ -186,8 +186,8 @@ func (e *GlobalEndpoint) GrantPut(grantee awsiam.IGrantable) awsiam.Grant {
 // Bus returns the bus of the stack's region.
 func (e *GlobalEndpoint) Bus() awsevents.IEventBus { return e.bus }
 
-// Archive returns the archive of the stack's region.
-func (e *GlobalEndpoint) Archive() awsevents.CfnArchive { return e.archive }
+// BusArchive returns the archive of the bus.
+func (e *GlobalEndpoint) BusArchive() awsevents.CfnArchive { return e.archive }
 
 // Endpoint returns the endpoint, nil in the secondary region.
 func (e *GlobalEndpoint) Endpoint() awsevents.CfnEndpoint { return e.endpoint }

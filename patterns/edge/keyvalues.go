@@ -92,12 +92,12 @@ func NewKeyValues(scope constructs.Construct, id string, p *KeyValuesProps) *Key
 		FunctionProps:          p.DeployerProps,
 	})
 	// The entries of before are read too, which are another object.
-	k.deployer.AddToPolicy([]string{"s3:GetObject"}, asset.Bucket().ArnForObjects(jsii.String("*.json")))
+	k.deployer.AddToPolicy([]string{"s3:GetObject"}, *asset.Bucket().ArnForObjects(jsii.String("*.json")))
 	k.deployer.AddToPolicy([]string{
 		"cloudfront-keyvaluestore:DescribeKeyValueStore",
 		"cloudfront-keyvaluestore:ListKeys",
 		"cloudfront-keyvaluestore:UpdateKeys",
-	}, arn)
+	}, *arn)
 	resource := awscdk.NewCustomResource(k, jsii.String("Entries"), &awscdk.CustomResourceProps{
 		ServiceToken:   construct.FunctionArn(k.deployer.Lambda()),
 		ResourceType:   jsii.String("Custom::KeyValues"),

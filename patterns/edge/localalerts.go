@@ -544,8 +544,8 @@ func (a *LocalAlerts) DeadLetterQueue() awssqs.IQueue { return a.deadLetters }
 // Function returns the function that sends the alerts.
 func (a *LocalAlerts) Function() *function.Function { return a.function }
 
-// Acknowledge returns the function that acknowledges alerts.
-func (a *LocalAlerts) Acknowledge() *function.Function { return a.acknowledge }
+// Acknowledger returns the function that acknowledges alerts.
+func (a *LocalAlerts) Acknowledger() *function.Function { return a.acknowledge }
 
 // CountsBus returns the bus of the counts, nil without a GlobalBus.
 func (a *LocalAlerts) CountsBus() awsevents.IEventBus {

@@ -452,7 +452,7 @@ func TestResidencyDeniesOtherRegions(t *testing.T) {
 	role := awsiam.NewRole(stack, jsii.String("Role"), &awsiam.RoleProps{AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil)})
 	role.AddToPolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Actions: jsii.Strings("*"), Resources: jsii.Strings("*")}))
 	r.Keep("eu", stack)
-	answers(stack, "Later").AddToPolicy([]string{"*"}, jsii.String("*"))
+	answers(stack, "Later").AddToPolicy([]string{"*"}, "*")
 	synthesized := iam.NewSynthesized(t, cdktest.Synth(t, stack), "123456789012", "eu-west-1")
 	for _, tt := range []struct {
 		action, region string

@@ -275,8 +275,8 @@ func (s *EventStore) Payloads() awss3.IBucket { return s.payloads }
 // Bus returns the bus that the events are published on.
 func (s *EventStore) Bus() awsevents.IEventBus { return s.bus }
 
-// Archive returns the bus's archive.
-func (s *EventStore) Archive() awsevents.CfnArchive { return s.archive }
+// BusArchive returns the bus's archive, of which replays are made.
+func (s *EventStore) BusArchive() awsevents.CfnArchive { return s.archive }
 
 // EncryptionKey returns the key.
 func (s *EventStore) EncryptionKey() awskms.IKey { return s.key }

@@ -73,7 +73,7 @@ type ProjectionProps struct {
 	// Rebuild says how the projection is rebuilt.
 	//
 	// Default: as RebuildProps states.
-	Rebuild *RebuildProps
+	Rebuild RebuildProps
 
 	// Alarms tunes the alarms.
 	//
@@ -156,7 +156,7 @@ func (s *EventStore) AddProjection(id string, p *ProjectionProps) *Projection {
 		j.addAlarm(j.rule.alarm)
 	}
 	j.addHandler(s, id, p)
-	j.rebuild = newRebuild(j, id, p.Rebuild, p.Alarms.Rebuild, topic)
+	j.rebuild = newRebuild(j, id, &p.Rebuild, p.Alarms.Rebuild, topic)
 	return j
 }
 
@@ -172,9 +172,7 @@ func (p *ProjectionProps) check(scope constructs.Construct, id string) {
 		c.Require(e != "" && !strings.Contains(e, ","), "Events", e, "event types without a comma", "leave Events out for all")
 	}
 	c.Nested("Alarms", p.Alarms.check)
-	if p.Rebuild != nil {
-		c.Nested("Rebuild", func(c *props.Check) { p.Rebuild.check(c, p.Function) })
-	}
+	c.Nested("Rebuild", func(c *props.Check) { p.Rebuild.check(c, p.Function) })
 	c.Panic(scope, id)
 }
 

@@ -67,7 +67,7 @@ func TestProjectionEverything(t *testing.T) {
 		BatchSize:      5,
 		MaxConcurrency: 20,
 		Attempts:       3,
-		Rebuild: &eventsourcing.RebuildProps{EventsPerSecond: 2000, MaxConcurrency: 16, Settle: 2 * time.Minute,
+		Rebuild: eventsourcing.RebuildProps{EventsPerSecond: 2000, MaxConcurrency: 16, Settle: 2 * time.Minute,
 			KeepOld: 24 * time.Hour},
 		Alarms: eventsourcing.ProjectionAlarms{
 			Topic:       awssns.NewTopic(stack, jsii.String("Alarms"), nil),
@@ -122,7 +122,7 @@ func TestProjectionRejects(t *testing.T) {
 		"attempts": {func(p *eventsourcing.ProjectionProps) { p.Attempts = 1 }, []string{"Attempts is 1"}},
 		"events":   {func(p *eventsourcing.ProjectionProps) { p.Events = []string{"A,B"} }, []string{`Events is "A,B"`, "without a comma"}},
 		"rate": {func(p *eventsourcing.ProjectionProps) {
-			p.Rebuild = &eventsourcing.RebuildProps{EventsPerSecond: 1, Settle: time.Second}
+			p.Rebuild = eventsourcing.RebuildProps{EventsPerSecond: 1, Settle: time.Second}
 		}, []string{"Rebuild.EventsPerSecond is 1; allowed is 16 to 100000", "Rebuild.Settle is 1s"}},
 		"lag": {func(p *eventsourcing.ProjectionProps) { p.Alarms.Lag.Period = time.Second }, []string{"Alarms.Lag.Period is 1s"}},
 	} {

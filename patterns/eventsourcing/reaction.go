@@ -260,8 +260,8 @@ func (r *Reaction) Rule() awsevents.CfnRule { return r.rule }
 // DeadLetterQueue returns the queue of the events that could not be delivered.
 func (r *Reaction) DeadLetterQueue() awssqs.IQueue { return r.deadLetters }
 
-// Alarm returns the alarm of a new dead-letter queue, or nil.
-func (r *Reaction) Alarm() awscloudwatch.CfnAlarm { return r.alarm }
+// DeadLettersAlarm returns the alarm of a new dead-letter queue, or nil.
+func (r *Reaction) DeadLettersAlarm() awscloudwatch.CfnAlarm { return r.alarm }
 
 // Alarms returns the alarms that were made: [Reaction.Alarm], or none.
 func (r *Reaction) Alarms() []awscloudwatch.CfnAlarm { return defaults.Alarms(r.alarm) }

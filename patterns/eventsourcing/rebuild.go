@@ -91,9 +91,6 @@ const replayLabel = "Replay"
 const pageSeconds = 10
 
 func newRebuild(j *Projection, id string, p *RebuildProps, t alarm.Tuning, topic awssns.ITopic) *Rebuild {
-	if p == nil {
-		p = &RebuildProps{}
-	}
 	r := &Rebuild{}
 	construct.Init(r, j, "Rebuild")
 	handler := construct.FunctionArn(j.handler.Target())
@@ -205,11 +202,11 @@ func (p *RebuildProps) definition(handler *string, timeout time.Duration) map[st
 	}
 }
 
-// StateMachine returns the workflow.
-func (r *Rebuild) StateMachine() awsstepfunctions.CfnStateMachine { return r.workflow.machine }
+// CfnStateMachine returns the workflow.
+func (r *Rebuild) CfnStateMachine() awsstepfunctions.CfnStateMachine { return r.workflow.machine }
 
-// Alarm returns the alarm of rebuilds that failed, or nil.
-func (r *Rebuild) Alarm() awscloudwatch.CfnAlarm { return r.workflow.alarm }
+// FailedAlarm returns the alarm of rebuilds that failed, or nil.
+func (r *Rebuild) FailedAlarm() awscloudwatch.CfnAlarm { return r.workflow.alarm }
 
 // GrantStart lets the grantee start a rebuild.
 func (r *Rebuild) GrantStart(grantee awsiam.IGrantable) awsiam.Grant {

@@ -137,13 +137,13 @@ func replayDefinition(archive, bus *string, rules []*string) map[string]any {
 	}
 }
 
-// StateMachine returns the workflow.
-func (r *Replay) StateMachine() awsstepfunctions.CfnStateMachine { return r.workflow.machine }
+// CfnStateMachine returns the workflow.
+func (r *Replay) CfnStateMachine() awsstepfunctions.CfnStateMachine { return r.workflow.machine }
 
-// Alarm returns the alarm of replays that failed, or nil.
-func (r *Replay) Alarm() awscloudwatch.CfnAlarm { return r.workflow.alarm }
+// FailedAlarm returns the alarm of replays that failed, or nil.
+func (r *Replay) FailedAlarm() awscloudwatch.CfnAlarm { return r.workflow.alarm }
 
-// Alarms returns the alarms that were made: [Replay.Alarm], or none.
+// Alarms returns the alarms that were made: [Replay.FailedAlarm], or none.
 func (r *Replay) Alarms() []awscloudwatch.CfnAlarm { return defaults.Alarms(r.workflow.alarm) }
 
 // GrantStart lets the grantee start a replay.

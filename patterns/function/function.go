@@ -402,7 +402,7 @@ func (f *Function) AddEnvironment(key, value string) {
 	}
 }
 
-// AddToPolicy allows the actions on the resources.
-func (f *Function) AddToPolicy(actions []string, resources ...*string) {
-	defaults.Grant(f, defaults.Actions(actions).To(resources...))
+// AddToPolicy allows the actions on the resources, which are ARNs.
+func (f *Function) AddToPolicy(actions []string, resources ...string) {
+	defaults.Grant(f, defaults.Actions(actions).To(*jsii.Strings(resources...)...))
 }

@@ -70,13 +70,13 @@ func TestEverything(t *testing.T) {
 		FunctionProps: &awslambda.FunctionProps{EphemeralStorageSize: awscdk.Size_Gibibytes(jsii.Number(1))},
 		Grants: func(f *function.Function) {
 			f.AddEnvironment("BUCKET", "bucket")
-			f.AddToPolicy([]string{"s3:ListBucket"}, jsii.String("arn:aws:s3:::bucket"))
-			f.AddToPolicy([]string{"s3:PutObject"}, jsii.String("arn:aws:s3:::bucket/in/*"))
-			f.AddToPolicy([]string{"s3:ListBucket"}, jsii.String("arn:aws:s3:::bucket"))
+			f.AddToPolicy([]string{"s3:ListBucket"}, "arn:aws:s3:::bucket")
+			f.AddToPolicy([]string{"s3:PutObject"}, "arn:aws:s3:::bucket/in/*")
+			f.AddToPolicy([]string{"s3:ListBucket"}, "arn:aws:s3:::bucket")
 		},
 	})
 	f.AddEnvironment("LATER", "1")
-	f.AddToPolicy([]string{"s3:GetObject"}, jsii.String("arn:aws:s3:::bucket/*"))
+	f.AddToPolicy([]string{"s3:GetObject"}, "arn:aws:s3:::bucket/*")
 	cdktest.Golden(t, stack)
 }
 
@@ -107,7 +107,7 @@ func TestGrantsBesideFunctionProps(t *testing.T) {
 		},
 		Grants: func(f *function.Function) {
 			f.AddEnvironment("TABLE", "orders")
-			f.AddToPolicy([]string{"s3:ListBucket"}, jsii.String("arn:aws:s3:::bucket"))
+			f.AddToPolicy([]string{"s3:ListBucket"}, "arn:aws:s3:::bucket")
 		},
 	})
 	template := cdktest.Synth(t, stack)
@@ -228,7 +228,7 @@ func TestUsersRole(t *testing.T) {
 		InitialPolicy: &[]awsiam.PolicyStatement{awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 			Actions: jsii.Strings("s3:GetObject"), Resources: jsii.Strings("arn:aws:s3:::old/*")})},
 	}})
-	f.AddToPolicy([]string{"s3:PutObject"}, jsii.String("arn:aws:s3:::bucket/*"))
+	f.AddToPolicy([]string{"s3:PutObject"}, "arn:aws:s3:::bucket/*")
 	if f.Role() != role || f.GrantPrincipal() != role {
 		t.Error("the function acts as another role")
 	}

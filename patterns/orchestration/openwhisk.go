@@ -314,11 +314,11 @@ func (f OpenWhiskFunction) full(pkg string) string {
 
 // Action returns the full name of the action that runs the workflow, with its
 // namespace, as OpenWhisk's CLI takes it. It is known when the stack is deployed.
-func (o *OpenWhisk) Action() *string { return o.resource.GetAttString(jsii.String(schema.Action)) }
+func (o *OpenWhisk) Action() string { return *o.resource.GetAttString(jsii.String(schema.Action)) }
 
 // Namespace returns the namespace that the workflow was deployed to.
-func (o *OpenWhisk) Namespace() *string {
-	return o.resource.GetAttString(jsii.String(schema.Namespace))
+func (o *OpenWhisk) Namespace() string {
+	return *o.resource.GetAttString(jsii.String(schema.Namespace))
 }
 
 // Sequence reports whether a native sequence runs the workflow, rather than a

@@ -113,8 +113,8 @@ func TestOpenWhiskEverything(t *testing.T) {
 	if diff := cmp.Diff(string(golden), string(manifest)); err != nil || diff != "" {
 		t.Errorf("manifest.yaml: %v (-want +got):\n%s", err, diff)
 	}
-	awscdk.NewCfnOutput(stack, jsii.String("Action"), &awscdk.CfnOutputProps{Value: o.Action()})
-	awscdk.NewCfnOutput(stack, jsii.String("Namespace"), &awscdk.CfnOutputProps{Value: o.Namespace()})
+	awscdk.NewCfnOutput(stack, jsii.String("Action"), &awscdk.CfnOutputProps{Value: jsii.String(o.Action())})
+	awscdk.NewCfnOutput(stack, jsii.String("Namespace"), &awscdk.CfnOutputProps{Value: jsii.String(o.Namespace())})
 	cdktest.Golden(t, stack)
 }
 

@@ -440,11 +440,11 @@ func (w *Workflow) addAlias(d Deployment, watched []awscloudwatch.CfnAlarm) {
 }
 
 // ARN returns what callers start: the alias, or the state machine without one.
-func (w *Workflow) ARN() *string {
+func (w *Workflow) ARN() string {
 	if w.alias != nil {
-		return construct.Ref(w.alias)
+		return *construct.Ref(w.alias)
 	}
-	return construct.Ref(w.machine)
+	return *construct.Ref(w.machine)
 }
 
 // StateMachine returns the state machine for other constructs. It is the

@@ -164,7 +164,7 @@ func TestWorkflowIsConstruct(t *testing.T) {
 func TestWorkflowAccessors(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	w := orchestration.NewWorkflow(stack, "Greeting", &orchestration.WorkflowProps{Definition: greeting(jsii.String("f"))})
-	if w.Alias() != nil || w.Version() != nil || *w.ARN() != *w.CfnStateMachine().Ref() {
+	if w.Alias() != nil || w.Version() != nil || w.ARN() != *w.CfnStateMachine().Ref() {
 		t.Error("a workflow without an alias has one")
 	}
 	if *w.StateMachine().StateMachineArn() != *w.CfnStateMachine().Ref() || w.StateMachine() != w.StateMachine() {

@@ -128,7 +128,7 @@ func NewImpersonation(scope constructs.Construct, id string, p *ImpersonationPro
 	})
 	i.role = newUserRole(i, "UserRole", "What users may do; the broker alone assumes it",
 		i.broker.Role(), userTrust{transitive: true, named: true})
-	i.broker.AddToPolicy([]string{"sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"}, construct.RoleArn(i.role))
+	i.broker.AddToPolicy([]string{"sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"}, *construct.RoleArn(i.role))
 	i.broker.AddEnvironment(schema.EnvBrokerRole, *construct.RoleArn(i.role))
 	i.Node().AddValidation(&impersonationValid{i})
 	return i
@@ -196,9 +196,7 @@ func (p *ImpersonationProps) environment() map[string]string {
 // for the users whose tokens it holds. A *function.Function is told where the
 // broker is, for identity.FromEnv; of several brokers it is told the last.
 func (i *Impersonation) GrantImpersonate(grantee awsiam.IGrantable) awsiam.Grant {
-	if fn, ok := grantee.(interface{ AddEnvironment(key, value string) }); ok {
-		fn.AddEnvironment(schema.EnvBroker, *construct.FunctionArn(i.broker.Target()))
-	}
+	construct.SetEnvironment(grantee, map[string]string{schema.EnvBroker: *construct.FunctionArn(i.broker.Target())})
 	return i.broker.GrantInvoke(grantee)
 }
 

@@ -47,7 +47,7 @@ type Handler struct {
 // FromEnv returns the handler that the environment describes.
 func FromEnv(cfg aws.Config) (*Handler, error) {
 	log, err := eventlog.FromEnv(cfg, reading.Registry())
-	claims, noClaims := ingest.ClaimsFromEnv(cfg, os.Getenv)
+	claims, noClaims := ingest.ClaimsFromEnv(cfg)
 	plan, noPlan := healthwatch.ParsePlan(os.Getenv(healthwatch.EnvPlan))
 	if err = errors.Join(err, noClaims, noPlan); err == nil && os.Getenv(healthwatch.EnvCounts) == "" {
 		err = fmt.Errorf("apply: %s must be set", healthwatch.EnvCounts)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
+	"os"
 	"strconv"
 	"time"
 
@@ -63,9 +64,9 @@ var _ Claims[Effect] = (*DynamoDBClaims)(nil)
 
 // ClaimsFromEnv returns the claims that [schema.EnvClaimsTable] and
 // [schema.EnvClaimsArchive] name.
-func ClaimsFromEnv(cfg aws.Config, getenv func(string) string) (*DynamoDBClaims, error) {
-	days, err := strconv.Atoi(getenv(schema.EnvClaimsArchive))
-	if table := getenv(schema.EnvClaimsTable); err == nil && days > 0 && table != "" {
+func ClaimsFromEnv(cfg aws.Config) (*DynamoDBClaims, error) {
+	days, err := strconv.Atoi(os.Getenv(schema.EnvClaimsArchive))
+	if table := os.Getenv(schema.EnvClaimsTable); err == nil && days > 0 && table != "" {
 		return &DynamoDBClaims{DynamoDB: dynamodb.NewFromConfig(cfg), Table: table, Archive: time.Duration(days) * 24 * time.Hour}, nil
 	}
 	return nil, errors.New("ingest: " + schema.EnvClaimsTable + " must name a table and " + schema.EnvClaimsArchive + " a number of days")

@@ -325,8 +325,9 @@ func TestClaimsFromEnv(t *testing.T) {
 		table, days string
 		want        time.Duration
 	}{{"t", "30", 30 * 24 * time.Hour}, {"", "30", 0}, {"t", "", 0}, {"t", "0", 0}, {"t", "x", 0}} {
-		env := map[string]string{schema.EnvClaimsTable: tt.table, schema.EnvClaimsArchive: tt.days}
-		c, err := ClaimsFromEnv(aws.Config{}, func(k string) string { return env[k] })
+		t.Setenv(schema.EnvClaimsTable, tt.table)
+		t.Setenv(schema.EnvClaimsArchive, tt.days)
+		c, err := ClaimsFromEnv(aws.Config{})
 		switch {
 		case tt.want == 0 && (err == nil || !strings.Contains(err.Error(), schema.EnvClaimsTable)):
 			t.Errorf("%v: got %v", tt, err)

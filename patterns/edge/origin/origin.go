@@ -2,7 +2,7 @@
 // did not come through the router: those lack the secret that CloudFront adds to
 // each request.
 //
-//	guard, err := origin.FromEnv(cfg, os.Getenv)
+//	guard, err := origin.FromEnv(cfg)
 //	...
 //	lambda.Start(guard.Wrap(handler))
 //
@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -62,8 +63,8 @@ type Guard struct {
 }
 
 // FromEnv returns the guard that [schema.EnvOriginSecret] names.
-func FromEnv(cfg aws.Config, getenv func(string) string) (*Guard, error) {
-	if name := getenv(schema.EnvOriginSecret); name != "" {
+func FromEnv(cfg aws.Config) (*Guard, error) {
+	if name := os.Getenv(schema.EnvOriginSecret); name != "" {
 		return &Guard{Client: secretsmanager.NewFromConfig(cfg), Secret: name}, nil
 	}
 	return nil, errors.New("origin: " + schema.EnvOriginSecret + " must name a secret")

@@ -157,11 +157,13 @@ func TestWrap(t *testing.T) {
 }
 
 func TestFromEnv(t *testing.T) {
-	g, err := FromEnv(aws.Config{}, func(string) string { return "edge" })
+	t.Setenv(schema.EnvOriginSecret, "edge")
+	g, err := FromEnv(aws.Config{})
 	if err != nil || g.Secret != "edge" {
 		t.Errorf("%v, %v", g, err)
 	}
-	if _, err := FromEnv(aws.Config{}, func(string) string { return "" }); err == nil || !strings.Contains(err.Error(), schema.EnvOriginSecret) {
+	t.Setenv(schema.EnvOriginSecret, "")
+	if _, err := FromEnv(aws.Config{}); err == nil || !strings.Contains(err.Error(), schema.EnvOriginSecret) {
 		t.Errorf("without a name: %v", err)
 	}
 }
