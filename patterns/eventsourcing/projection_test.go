@@ -77,7 +77,9 @@ func TestProjectionEverything(t *testing.T) {
 		},
 	})
 	view.GrantRead(handler(stack, "Query"))
-	view.Rebuild().GrantStart(handler(stack, "Admin"))
+	admin := handler(stack, "Admin")
+	view.Rebuild().GrantStart(admin)
+	view.Rebuild().GrantRedrive(admin)
 	cdktest.Golden(t, stack)
 }
 

@@ -213,6 +213,11 @@ func (r *Rebuild) GrantStart(grantee awsiam.IGrantable) awsiam.Grant {
 	return defaults.Grant(grantee, defaults.Actions{"states:StartExecution"}.To(construct.Ref(r.workflow.machine)))
 }
 
+// GrantRedrive lets the grantee redrive rebuilds that failed.
+func (r *Rebuild) GrantRedrive(grantee awsiam.IGrantable) awsiam.Grant {
+	return defaults.Grant(grantee, defaults.Actions{"states:RedriveExecution"}.To(statemachine.Execution(r, r.workflow.machine, ":*")))
+}
+
 // warnOfReaders advises when more pipes read the table's stream than DynamoDB
 // can serve without throttling.
 func (s *EventStore) warnOfReaders(j *Projection) {

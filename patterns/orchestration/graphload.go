@@ -453,3 +453,8 @@ func (g *GraphLoad) Bucket() awss3.IBucket { return g.bucket }
 func (g *GraphLoad) GrantStart(grantee awsiam.IGrantable) awsiam.Grant {
 	return g.workflow.GrantStart(grantee)
 }
+
+// GrantRedrive lets the grantee redrive loads that failed.
+func (g *GraphLoad) GrantRedrive(grantee awsiam.IGrantable) awsiam.Grant {
+	return g.workflow.GrantRedrive(grantee)
+}

@@ -82,7 +82,9 @@ func TestGraphLoadEverything(t *testing.T) {
 	analyst := handler(stack, "Analyst")
 	cluster.GrantQuery(analyst)
 	cluster.GrantChange(handler(stack, "Editor"))
-	load.GrantStart(handler(stack, "Starter"))
+	starter := handler(stack, "Starter")
+	load.GrantStart(starter)
+	load.GrantRedrive(starter)
 	cdktest.Golden(t, stack)
 }
 

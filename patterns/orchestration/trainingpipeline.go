@@ -612,6 +612,11 @@ func (t *TrainingPipeline) GrantStart(grantee awsiam.IGrantable) awsiam.Grant {
 	return t.workflow.GrantStart(grantee)
 }
 
+// GrantRedrive lets the grantee redrive runs that failed.
+func (t *TrainingPipeline) GrantRedrive(grantee awsiam.IGrantable) awsiam.Grant {
+	return t.workflow.GrantRedrive(grantee)
+}
+
 // Artifacts returns the bucket of what runs leave.
 func (t *TrainingPipeline) Artifacts() awss3.IBucket { return t.artifacts }
 

@@ -105,7 +105,9 @@ func largestPipeline(stack awscdk.Stack) *orchestration.TrainingPipelineProps {
 func TestTrainingPipelineEverything(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	pipeline := orchestration.NewTrainingPipeline(stack, "Pipeline", largestPipeline(stack))
-	pipeline.GrantStart(accountRole(stack, "Starter"))
+	starter := accountRole(stack, "Starter")
+	pipeline.GrantStart(starter)
+	pipeline.GrantRedrive(starter)
 	pipeline.AddApprovals(handler(stack, "Approvals"))
 	cdktest.Golden(t, stack)
 }
