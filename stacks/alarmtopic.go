@@ -10,15 +10,13 @@ import (
 )
 
 // newAlarmTopic makes the topic that all alarms of a stack go to, and the key
-// of all that the stack encrypts.
-func newAlarmTopic(stack awscdk.Stack, description, email string) (awskms.Key, awssns.Topic) {
-	key := defaults.Key(stack, "Key", description, defaults.Statement{
-		"Sid":       "PublishToEncryptedTopics",
-		"Effect":    "Allow",
-		"Principal": map[string]any{"Service": []string{"cloudwatch.amazonaws.com", "events.amazonaws.com"}},
-		"Action":    []string{"kms:Decrypt", "kms:GenerateDataKey"},
-		"Resource":  "*", // of a key's policy: this key
-	}.If(map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": defaults.AccountID()}}))
+// of all that the stack encrypts. More statements of the key's policy let others
+// than alarms publish.
+func newAlarmTopic(stack awscdk.Stack, description, email string, more ...defaults.Statement) (awskms.Key, awssns.Topic) {
+	key := defaults.Key(stack, "Key", description, append([]defaults.Statement{
+		toPublish("PublishAlarms", "cloudwatch.amazonaws.com").If(map[string]any{
+			"StringEquals": map[string]any{"aws:SourceAccount": defaults.AccountID()}}),
+	}, more...)...)
 	topic := awssns.NewTopic(stack, jsii.String("Alarms"), &awssns.TopicProps{
 		EnforceSSL: jsii.Bool(true),
 		MasterKey:  key,
@@ -32,4 +30,27 @@ func newAlarmTopic(stack awscdk.Stack, description, email string) (awskms.Key, a
 		})
 	}
 	return key, topic
+}
+
+// rulesPublish lets the rules of EventBridge publish to the account's topics
+// that the key encrypts. EventBridge tells KMS neither account nor rule, only
+// what SNS encrypts is known
+// (https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html). The topics
+// are a pattern, for a topic names its key.
+func rulesPublish() defaults.Statement {
+	return toPublish("PublishEvents", "events.amazonaws.com").If(map[string]any{
+		"ArnLike": map[string]any{
+			"kms:EncryptionContext:aws:sns:topicArn": defaults.Sub("arn:${AWS::Partition}:sns:${AWS::Region}:${AWS::AccountId}:*"),
+		}})
+}
+
+// toPublish is what a service needs of a key to publish to a topic.
+func toPublish(sid, service string) defaults.Statement {
+	return defaults.Statement{
+		"Sid":       sid,
+		"Effect":    "Allow",
+		"Principal": map[string]any{"Service": service},
+		"Action":    []string{"kms:Decrypt", "kms:GenerateDataKey"},
+		"Resource":  "*", // of a key's policy: this key
+	}
 }

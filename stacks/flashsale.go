@@ -93,7 +93,8 @@ func NewFlashSale(scope constructs.Construct, id string, p *FlashSaleProps) *Fla
 		Env:         p.Env,
 		Description: jsii.String("Flash sale: event-sourced carts, projections, and a cascade that reacts to abandonment."),
 	})}
-	s.key, s.alarms = newAlarmTopic(s.stack, "Encrypts the flash sale's events, read models and alarms.", p.AlarmEmail)
+	s.key, s.alarms = newAlarmTopic(s.stack, "Encrypts the flash sale's events, read models and alarms.", p.AlarmEmail,
+		rulesPublish()) // the cascade's alert
 	s.store = eventsourcing.NewEventStore(s.stack, "Carts", &eventsourcing.EventStoreProps{
 		EncryptionKey: s.key,
 		Alarms:        eventsourcing.EventStoreAlarms{Topic: s.alarms},

@@ -50,11 +50,18 @@ type ReactionProps struct {
 	// Default: none; exactly one target is set.
 	Function *function.Function
 	// Queue takes the whole event. It must be a standard queue: a rule cannot set
-	// a message group by stream; for order use an ordered projection.
+	// a message group by stream; for order use an ordered projection. If a
+	// customer's key encrypts it, the key's policy must let events.amazonaws.com
+	// use kms:Decrypt and kms:GenerateDataKey.
 	//
 	// Default: none; exactly one target is set.
 	Queue awssqs.IQueue
-	// Topic publishes the whole event.
+	// Topic publishes the whole event. If a customer's key encrypts it, the key's
+	// policy must let events.amazonaws.com use kms:Decrypt and kms:GenerateDataKey
+	// without aws:SourceArn and aws:SourceAccount, which EventBridge does not tell
+	// when it publishes; what limits it to your topics is ArnLike of
+	// kms:EncryptionContext:aws:sns:topicArn. AWS's own key, alias/aws/sns, does not
+	// let EventBridge use it at all.
 	//
 	// Default: none; exactly one target is set.
 	Topic awssns.ITopic
@@ -75,7 +82,8 @@ type ReactionProps struct {
 	//
 	// Default: 185.
 	Retries *int
-	// DeadLetterQueue takes what could not be delivered.
+	// DeadLetterQueue takes what could not be delivered. Under a customer's key it
+	// needs what Queue does.
 	//
 	// Default: a new one, with an alarm, retained when the stack is destroyed.
 	DeadLetterQueue awssqs.IQueue

@@ -27,7 +27,7 @@ func (e *DeniedError) Error() string {
 // the template's resources.
 type caller struct {
 	principal iam.Principal
-	source    string   // ARN of the rule, topic or API that a service acts for
+	source    string   // ARN of the rule, topic or API that a service acts for; "" if it does not say
 	session   *session // of a role that was assumed by a call; nil without
 }
 
@@ -276,8 +276,10 @@ func (a *authority) check(c caller, action, resource string, context iam.Context
 		"aws:RequestedRegion": {a.region},
 	}}
 	if c.principal.Service != "" {
-		request.Context["aws:SourceArn"] = []string{c.source}
-		request.Context["aws:SourceAccount"] = []string{a.account}
+		if c.source != "" {
+			request.Context["aws:SourceArn"] = []string{c.source}
+			request.Context["aws:SourceAccount"] = []string{a.account}
+		}
 		request.Context["aws:PrincipalIsAWSService"] = []string{"true"}
 		request.Context["aws:PrincipalServiceName"] = []string{c.principal.Service}
 	} else {
@@ -343,6 +345,11 @@ func (a *authority) checkKey(c caller, resource string, actions ...string) error
 		encryption["aws:sqs:arn"] = resource
 	case "sns":
 		encryption["aws:sns:topicArn"] = resource
+		if c.principal.Service == "events.amazonaws.com" {
+			// EventBridge tells KMS no source
+			// (https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html).
+			c.source = ""
+		}
 	case "s3":
 		encryption["aws:s3:arn"] = owner(resource)
 	case "events":

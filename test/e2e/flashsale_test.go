@@ -965,6 +965,8 @@ func TestFlashSaleBroken(t *testing.T) {
 		{"permission to use the key", false, drop("SaleTotalsHandlerRole", "kms:Decrypt"), "kms:Decrypt"},
 		{"policy of the totals' queue", false, drop("CartsSaleTotalsQueuePolicy", "sqs:SendMessage"), "sqs:SendMessage"},
 		{"policy of the topic", false, drop("AlarmsPolicy", "sns:Publish"), "sns:Publish"},
+		{"source at the topic's key", false, set("AWS::KMS::Key", "Key", "KeyPolicy.Statement.2.Condition",
+			map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": map[string]any{"Ref": "AWS::AccountId"}}}), "kms:GenerateDataKey"},
 		{"permission of the log", false, remove("AWS::Logs::ResourcePolicy", "Carts"), "logs:"},
 		{"permission of the API", false, remove("AWS::Lambda::Permission", "APICommandsPermission"), "status 500"},
 		{"permission of the authorizer", false, remove("AWS::Lambda::Permission", "APIReferencesAPIClientsPermission"), "status 500"},
