@@ -73,6 +73,12 @@ func Duration(d time.Duration) awscdk.Duration {
 	}
 }
 
+// Seconds returns the CDK's duration, which is whole seconds; 0 if it is known
+// only when the stack is deployed, for such numbers are negative.
+func Seconds(d awscdk.Duration) time.Duration {
+	return time.Duration(max(0, *d.ToSeconds(nil))) * time.Second
+}
+
 // Map returns the map with pointers to its values, nil for an empty map.
 func Map(m map[string]string) *map[string]*string {
 	if len(m) == 0 {

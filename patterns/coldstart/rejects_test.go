@@ -98,6 +98,11 @@ func TestWarmFunctionRejectsWrongProps(t *testing.T) {
 		"a hold beyond the time-out": {func(awscdk.Stack) *warm {
 			return &warm{Function: silent(), KeepWarm: &keepWarm{Hold: 10 * time.Second}}
 		}, []string{"KeepWarm.Hold is 10s; allowed is less than the function's time-out of 10s"}},
+		"ping longer than the CDK's own time-out": {func(awscdk.Stack) *warm {
+			fn := silent()
+			fn.FunctionProps = &awslambda.FunctionProps{Timeout: awscdk.Duration_Seconds(jsii.Number(5))}
+			return &warm{Function: fn, KeepWarm: &keepWarm{Hold: 5 * time.Second}}
+		}, []string{"KeepWarm.Hold is 5s; allowed is less than the function's time-out of 5s"}},
 		"nested": {func(awscdk.Stack) *warm {
 			return &warm{Function: silent(), ProvisionedConcurrency: &provisioned{}, KeepWarm: &keepWarm{Payload: "{"},
 				PreWarm: &coldstart.PreWarm{Concurrency: 101, Payload: "{", Hold: time.Minute}}

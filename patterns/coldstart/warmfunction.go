@@ -183,9 +183,11 @@ func (p *WarmFunctionProps) check(scope constructs.Construct, id string) {
 		c.Require(len(p.KeepWarm.Functions) == 0, "KeepWarm.Functions", props.Words("set"),
 			"nil: it is this function", "leave it out")
 		c.Nested("KeepWarm", func(c *props.Check) { p.KeepWarm.checkPings(c, 1) })
-		c.Nested("KeepWarm", func(c *props.Check) {
-			p.KeepWarm.checkHold(c, construct.Or(p.Function.Timeout, 10*time.Second))
-		})
+		timeout := construct.Or(p.Function.Timeout, 10*time.Second)
+		if user := p.Function.FunctionProps; user != nil && user.Timeout != nil {
+			timeout = construct.Seconds(user.Timeout)
+		}
+		c.Nested("KeepWarm", func(c *props.Check) { p.KeepWarm.checkHold(c, timeout) })
 		if p.ProvisionedConcurrency != nil && p.ProvisionedConcurrency.floor() > 0 {
 			c.Wrong("KeepWarm", props.Words("set together with ProvisionedConcurrency that is never 0"), "one of the two",
 				"pings reach provisioned environments first and keep no other warm: provision for a promise, ping for a good chance at a hundredth of the price")

@@ -83,6 +83,35 @@ func TestProjectionEverything(t *testing.T) {
 	cdktest.Golden(t, stack)
 }
 
+// A message stays invisible for six times the time-out, whoever sets that.
+func TestProjectionWaitsForTheTimeout(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	store := eventsourcing.NewEventStore(stack, "Carts", nil)
+	minutes := awscdk.Duration_Minutes(jsii.Number(2))
+	for id, fn := range map[string]*function.Function{
+		"Set": function.NewFunction(stack, "SetHandler", &function.Props{
+			Entry: "example.com/shop/set", FunctionProps: &awslambda.FunctionProps{Timeout: minutes}}),
+		"Adopted": function.Adopt(stack, "AdoptedHandler", awslambda.NewFunction(stack, jsii.String("Own"), &awslambda.FunctionProps{
+			Code: awslambda.Code_FromInline(jsii.String("exports.handler = async () => 1")), Handler: jsii.String("index.handler"),
+			Runtime: awslambda.Runtime_NODEJS_22_X(), Timeout: minutes})),
+	} {
+		store.AddProjection(id, &eventsourcing.ProjectionProps{Function: fn})
+	}
+	template := cdktest.Synth(t, stack)
+	queues := 0
+	for _, queue := range template.Resources("AWS::SQS::Queue") {
+		if strings.HasPrefix(queue.ID, "CartsSetQueue") || strings.HasPrefix(queue.ID, "CartsAdoptedQueue") {
+			queues++
+			if queue.Properties["VisibilityTimeout"] != 720.0 {
+				t.Errorf("messages of %s are invisible for %v s, want 720", queue.ID, queue.Properties["VisibilityTimeout"])
+			}
+		}
+	}
+	if queues != 2 {
+		t.Errorf("there are %d queues, want 2", queues)
+	}
+}
+
 func TestProjectionIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	store := eventsourcing.NewEventStore(stack, "Carts", nil)

@@ -3,7 +3,6 @@ package function
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
@@ -49,7 +48,7 @@ func (a Alarms) Check(c *props.Check) {
 	c.Nested("DeadLetters", a.DeadLetters.Check)
 }
 
-func (f *Function) addAlarms(a Alarms, timeout time.Duration) {
+func (f *Function) addAlarms(a Alarms) {
 	if a.Off {
 		return
 	}
@@ -64,10 +63,12 @@ func (f *Function) addAlarms(a Alarms, timeout time.Duration) {
 		Description: "Invocations failed: read the function's log."}, a.Errors)
 	add("Throttles", alarm.Alarm{Metric: "Throttles", Statistic: "Sum", Threshold: 1,
 		Description: "Invocations were refused for lack of concurrency: raise the function's or the account's limit."}, a.Throttles)
-	add("Duration", alarm.Alarm{Metric: "Duration", Statistic: "Maximum", Periods: 3,
-		Threshold: 0.9 * float64(timeout.Milliseconds()),
-		Description: fmt.Sprintf("Invocations take nearly the time-out of %s: make them shorter or the time-out longer.",
-			timeout)}, a.Duration)
+	if f.timeout > 0 {
+		add("Duration", alarm.Alarm{Metric: "Duration", Statistic: "Maximum", Periods: 3,
+			Threshold: 0.9 * float64(f.timeout.Milliseconds()),
+			Description: fmt.Sprintf("Invocations take nearly the time-out of %s: make them shorter or the time-out longer.",
+				f.timeout)}, a.Duration)
+	}
 	if f.deadLetters != nil && !a.DeadLetters.Off {
 		f.alarms = append(f.alarms, defaults.DeadLetterAlarm(f, "DeadLettersAlarm", f.deadLetters,
 			defaults.DeadLetters{For: "Asynchronous invocations", Alarm: a.DeadLetters, Topic: a.Topic}))

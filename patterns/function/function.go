@@ -114,8 +114,9 @@ type Props struct {
 	// Default: all are made and notify nobody.
 	Alarms Alarms
 
-	// FunctionProps are the CDK's own props; what they set wins over the
-	// defaults here, but not over Entry, Code, Runtime and Handler.
+	// FunctionProps are the CDK's own props; what they set wins over what stands
+	// here, Timeout and DeadLetterQueue too, but not over Entry, Code, Runtime and
+	// Handler.
 	//
 	// Default: none.
 	FunctionProps *awslambda.FunctionProps
@@ -126,7 +127,7 @@ type Props struct {
 type Function struct {
 	constructs.Construct
 	lambda      awslambda.IFunction
-	own         awslambda.Function // nil when adopted
+	own         awslambda.Function // nil when adopted by reference
 	role        awsiam.IRole       // nil when adopted
 	alias       awslambda.Alias
 	timeout     time.Duration
@@ -150,7 +151,8 @@ func NewFunction(scope constructs.Construct, id string, p *Props) *Function {
 		p = &Props{}
 	}
 	p.check(scope, id)
-	f := &Function{timeout: construct.Or(p.Timeout, 10*time.Second), environment: map[string]string{}}
+	p = p.settled()
+	f := &Function{timeout: p.Timeout, deadLetters: p.DeadLetterQueue, environment: map[string]string{}}
 	code := p.code(scope, id)
 	construct.Init(f, scope, id)
 
@@ -163,11 +165,15 @@ func NewFunction(scope constructs.Construct, id string, p *Props) *Function {
 	if p.FunctionProps != nil {
 		f.role = p.FunctionProps.Role
 	}
+	if key := p.deadLetterKey(); key != nil {
+		// The CDK grants the queue only.
+		allow = append(allow, defaults.Actions{"kms:Decrypt", "kms:GenerateDataKey"}.To(construct.KeyArn(key)).If(defaults.Through("sqs")))
+	}
 	if f.role == nil {
 		f.role = newRole(f, allow)
 		allow = nil
 	}
-	if f.deadLetters = p.DeadLetterQueue; f.deadLetters == nil && !p.WithoutDeadLetterQueue {
+	if f.deadLetters == nil && !p.WithoutDeadLetterQueue {
 		f.deadLetters = defaults.DeadLetterQueue(f, "DeadLetters", defaults.DeadLetters{Key: p.EncryptionKey})
 	}
 	f.logGroup.GrantWrite(f.role)
@@ -185,7 +191,7 @@ func NewFunction(scope constructs.Construct, id string, p *Props) *Function {
 			Version:   f.own.CurrentVersion(),
 		})
 	}
-	f.addAlarms(p.Alarms, f.timeout)
+	f.addAlarms(p.Alarms)
 	return f
 }
 
@@ -231,6 +237,32 @@ func (p *Props) check(scope constructs.Construct, id string) {
 	c.Panic(scope, id)
 }
 
+// settled returns the props with what FunctionProps set in the place of their
+// own. Timeout is 0 if it is known only when the stack is deployed.
+func (p *Props) settled() *Props {
+	own := *p
+	own.Timeout = construct.Or(p.Timeout, 10*time.Second)
+	if user := p.FunctionProps; user != nil {
+		if user.Timeout != nil {
+			own.Timeout = construct.Seconds(user.Timeout)
+		}
+		own.DeadLetterQueue = construct.Or(user.DeadLetterQueue, p.DeadLetterQueue)
+	}
+	return &own
+}
+
+// deadLetterKey returns the customer's key that encrypts the dead-letter queue,
+// or nil.
+func (p *Props) deadLetterKey() awskms.IKey {
+	switch {
+	case p.DeadLetterQueue != nil:
+		return construct.Once(p.DeadLetterQueue, "EncryptionMasterKey", p.DeadLetterQueue.EncryptionMasterKey)
+	case p.WithoutDeadLetterQueue:
+		return nil
+	}
+	return p.EncryptionKey
+}
+
 // ownEnvironment reports whether the user's FunctionProps have an environment,
 // which stands in the place of Environment.
 func (p *Props) ownEnvironment() bool {
@@ -270,7 +302,7 @@ func (p *Props) layered(f *Function, code awslambda.Code) *awslambda.FunctionPro
 		MemorySize:      jsii.Number(construct.Or(p.Memory, 256)),
 		RecursiveLoop:   awslambda.RecursiveLoop_TERMINATE,
 		Role:            f.role,
-		Timeout:         construct.SharedDuration(f, f.timeout),
+		Timeout:         construct.SharedDuration(f, p.Timeout),
 		Tracing:         awslambda.Tracing_ACTIVE,
 	}
 	if p.EncryptionKey != nil {
@@ -347,9 +379,20 @@ func (f *Function) DeadLetterQueue() awssqs.IQueue {
 	return f.deadLetters
 }
 
-// Timeout returns the longest an invocation takes, 0 if it is not known
-// because the function was adopted.
-func (f *Function) Timeout() time.Duration { return f.timeout }
+// Timeout returns the longest an invocation takes, 0 if it is not known:
+// because the function was adopted by reference, or because only the deployment
+// decides.
+func (f *Function) Timeout() time.Duration {
+	if f.timeout > 0 || f.own == nil {
+		return f.timeout
+	}
+	return construct.Once(f.own, "Timeout", func() time.Duration {
+		if set := f.own.Timeout(); set != nil {
+			return construct.Seconds(set)
+		}
+		return 3 * time.Second // Lambda's default
+	})
+}
 
 // GrantPrincipal returns the principal that the function acts as. It makes a
 // Function an awsiam.IGrantable.

@@ -23,6 +23,7 @@ import (
 	"github.com/serverless-go/cdk/patterns/function"
 	"github.com/serverless-go/cdk/patterns/props"
 	"github.com/serverless-go/cdk/test/cdktest"
+	"github.com/serverless-go/cdk/test/iam"
 )
 
 func TestMain(m *testing.M) { cdktest.Main(m) }
@@ -251,6 +252,115 @@ func TestAdopt(t *testing.T) {
 	cdktest.Synth(t, stack).Has(t, "AWS::IAM::Policy", cdktest.Match{"PolicyDocument": cdktest.Match{
 		"Statement": cdktest.Contains(cdktest.Match{"Action": "lambda:InvokeFunction"})}})
 	cdktest.Rejects(t, func() { function.Adopt(stack, "None", nil) }, "Test/None", "fn")
+}
+
+// What the CDK's own props set is what a function says of itself, and what its
+// alarms watch.
+func TestFunctionPropsWin(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	dead := awssqs.NewQueue(stack, jsii.String("Own"), nil)
+	f := function.NewFunction(stack, "Hello", &function.Props{
+		Entry: entry, Timeout: time.Second, WithoutDeadLetterQueue: true,
+		FunctionProps: &awslambda.FunctionProps{Timeout: awscdk.Duration_Minutes(jsii.Number(2)), DeadLetterQueue: dead},
+	})
+	if f.Timeout() != 2*time.Minute {
+		t.Errorf("the time-out is %v", f.Timeout())
+	}
+	if f.DeadLetterQueue() != dead {
+		t.Error("the dead-letter queue is another")
+	}
+	template := cdktest.Synth(t, stack)
+	template.Count(t, "AWS::SQS::Queue", 1)
+	template.One(t, "AWS::Lambda::Function", cdktest.Match{"Timeout": 120,
+		"DeadLetterConfig": cdktest.Match{"TargetArn": cdktest.Match{"Fn::GetAtt": []any{cdktest.Pattern("^Own"), "Arn"}}}})
+	template.Has(t, "AWS::CloudWatch::Alarm", cdktest.Match{"MetricName": "Duration", "Threshold": 108000})
+	template.Has(t, "AWS::CloudWatch::Alarm", cdktest.Match{"MetricName": "ApproximateNumberOfMessagesVisible",
+		"Dimensions": []any{cdktest.Match{"Value": cdktest.Match{"Fn::GetAtt": []any{cdktest.Pattern("^Own"), "QueueName"}}}}})
+}
+
+// A time-out that only the deployment knows is unknown, and so is when an
+// invocation is nearly as long.
+func TestTimeoutOfTheDeployment(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	seconds := awscdk.NewCfnParameter(stack, jsii.String("Seconds"), &awscdk.CfnParameterProps{Type: jsii.String("Number")})
+	f := function.NewFunction(stack, "Hello", &function.Props{Entry: entry, FunctionProps: &awslambda.FunctionProps{
+		Timeout: awscdk.Duration_Seconds(seconds.ValueAsNumber())}})
+	if f.Timeout() != 0 {
+		t.Errorf("the time-out is %v", f.Timeout())
+	}
+	if alarms := defaults.JSON(cdktest.Synth(t, stack).Resources("AWS::CloudWatch::Alarm")); strings.Contains(alarms, "Duration") {
+		t.Errorf("there is an alarm of the duration: %s", alarms)
+	}
+}
+
+func TestAdoptKnowsTheTimeout(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	for id, tt := range map[string]struct {
+		set  awscdk.Duration
+		want time.Duration
+	}{
+		"Default": {nil, 3 * time.Second},
+		"Set":     {awscdk.Duration_Minutes(jsii.Number(5)), 5 * time.Minute},
+	} {
+		f := function.Adopt(stack, id, awslambda.NewFunction(stack, jsii.String("Old"+id), &awslambda.FunctionProps{
+			Code: awslambda.Code_FromInline(jsii.String("exports.handler = async () => 1")), Handler: jsii.String("index.handler"),
+			Runtime: awslambda.Runtime_NODEJS_22_X(), Timeout: tt.set}))
+		if f.Timeout() != tt.want {
+			t.Errorf("%s: the time-out is %v, want %v", id, f.Timeout(), tt.want)
+		}
+	}
+}
+
+// A dead letter needs the queue's key, too, and nobody but SQS uses it.
+func TestDeadLettersUnderAKey(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	key := awskms.NewKey(stack, jsii.String("Key"), nil)
+	other := awskms.NewKey(stack, jsii.String("Other"), nil)
+	queue := func(id string) awssqs.Queue {
+		return awssqs.NewQueue(stack, &id, &awssqs.QueueProps{EncryptionMasterKey: other})
+	}
+	role := awsiam.NewRole(stack, jsii.String("RoleOfTheUser"), &awsiam.RoleProps{
+		AssumedBy: awsiam.NewServicePrincipal(jsii.String("lambda.amazonaws.com"), nil)})
+	for id, p := range map[string]function.Props{
+		"Own":     {EncryptionKey: key},
+		"Theirs":  {EncryptionKey: key, DeadLetterQueue: queue("TheirsQueue")},
+		"CDK":     {FunctionProps: &awslambda.FunctionProps{DeadLetterQueue: queue("CDKQueue")}},
+		"Role":    {EncryptionKey: key, FunctionProps: &awslambda.FunctionProps{Role: role}},
+		"Without": {EncryptionKey: key, WithoutDeadLetterQueue: true},
+	} {
+		p.Entry = entry
+		function.NewFunction(stack, id, &p)
+	}
+	template := iam.NewSynthesized(t, cdktest.Synth(t, stack), "123456789012", "eu-west-1")
+	keys := map[string]string{"Key": template.Find("AWS::KMS::Key", "Key"), "Other": template.Find("AWS::KMS::Key", "Other")}
+	const sqs, lambda = "sqs.eu-west-1.amazonaws.com", "lambda.eu-west-1.amazonaws.com"
+	for _, tt := range []struct {
+		role, queue, key, via string
+		want                  bool
+	}{
+		{"OwnRole", "OwnDeadLetters", "Key", sqs, true},
+		{"OwnRole", "OwnDeadLetters", "Key", lambda, false},
+		{"OwnRole", "OwnDeadLetters", "Other", sqs, false},
+		{"TheirsRole", "TheirsQueue", "Other", sqs, true},
+		{"TheirsRole", "TheirsQueue", "Key", sqs, false},
+		{"CDKRole", "CDKQueue", "Other", sqs, true},
+		{"RoleOfTheUser", "RoleDeadLetters", "Key", sqs, true},
+		{"WithoutRole", "", "Key", sqs, false},
+	} {
+		role := template.Role(tt.role)
+		allowed := func(action, resource string) bool {
+			return iam.Evaluate(iam.Request{Principal: iam.Principal{ARN: role.ARN}, Action: action, Resource: resource,
+				Context: iam.Context{"kms:ViaService": {tt.via}}}, iam.Policies{Identity: role.Policies}).Allowed
+		}
+		if tt.queue != "" && !allowed("sqs:SendMessage", template.Find("AWS::SQS::Queue", tt.queue)) {
+			t.Errorf("%s may not send to its queue", tt.role)
+		}
+		for _, action := range []string{"kms:Decrypt", "kms:GenerateDataKey"} {
+			if allowed(action, keys[tt.key]) != tt.want {
+				t.Errorf("%s: %s of %s via %s: allowed %t", tt.role, action, tt.key, tt.via, !tt.want)
+			}
+		}
+	}
 }
 
 func TestRejectsWrongProps(t *testing.T) {
