@@ -315,7 +315,9 @@ func (p *Props) layered(f *Function, code awslambda.Code) *awslambda.FunctionPro
 		base.ReservedConcurrentExecutions = jsii.Number(*p.ReservedConcurrency)
 	}
 	if p.Alias != "" {
-		base.CurrentVersionOptions = &awslambda.VersionOptions{RemovalPolicy: awscdk.RemovalPolicy_RETAIN}
+		// A version that outlives a failed deployment keeps the same code from being
+		// deployed again: Lambda publishes no second version of it.
+		base.CurrentVersionOptions = &awslambda.VersionOptions{RemovalPolicy: awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE}
 	}
 	runtime := p.Runtime
 	if runtime == nil {
