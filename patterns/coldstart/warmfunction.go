@@ -69,8 +69,9 @@ type WarmFunctionProps struct {
 	//
 	// Default: all at once.
 	Deployment *Deployment
-	// KeepVersions is how many versions are kept, the live one included, 2 to
-	// 100. A deployment that fails rolls back to the last but one.
+	// KeepVersions is how many of the newest versions are kept, the live one
+	// included, 2 to 100. The version that was live before, to which a deployment
+	// that fails rolls back, and those behind an alias are kept besides.
 	//
 	// Default: 3.
 	KeepVersions int

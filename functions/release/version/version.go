@@ -135,7 +135,10 @@ func (h *Handler) prune(ctx context.Context, function string, event cfn.Event) (
 	if err != nil {
 		return nil, err
 	}
-	old, err := h.unneeded(ctx, function, keep)
+	// What was live before is what a deployment that still fails rolls back to,
+	// and what is live now is what a rollback has just come back to.
+	live, _ := event.OldResourceProperties[schema.Version].(string)
+	old, err := h.unneeded(ctx, function, keep, live, text(event, schema.Version))
 	if err != nil {
 		slog.ErrorContext(ctx, "old versions are not deleted", "function", function, "error", err)
 		return map[string]any{"Deleted": 0}, nil
@@ -153,12 +156,15 @@ func (h *Handler) prune(ctx context.Context, function string, event cfn.Event) (
 }
 
 // unneeded returns the versions that are neither among the newest nor behind an
-// alias.
-func (h *Handler) unneeded(ctx context.Context, function string, keep int) ([]int, error) {
+// alias nor used.
+func (h *Handler) unneeded(ctx context.Context, function string, keep int, used ...string) ([]int, error) {
 	if keep < 2 {
 		return nil, errors.New("at least two versions must be kept, to roll back to the last but one")
 	}
 	needed := map[string]bool{latest: true}
+	for _, version := range used {
+		needed[version] = true
+	}
 	for pages := lambda.NewListAliasesPaginator(h.Client, &lambda.ListAliasesInput{FunctionName: &function}); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
 		if err != nil {

@@ -130,6 +130,11 @@ func (s *service) delete(w http.ResponseWriter, r *http.Request) {
 // handle sends the event as CloudFormation does and returns the answer.
 func (s *service) handle(t *testing.T, request string, properties map[string]any) map[string]any {
 	t.Helper()
+	return s.update(t, request, nil, properties)
+}
+
+func (s *service) update(t *testing.T, request string, old, properties map[string]any) map[string]any {
+	t.Helper()
 	h, err := version.FromEnv(aws.Config{
 		Region:       "eu-west-1",
 		BaseEndpoint: aws.String(s.URL),
@@ -141,6 +146,7 @@ func (s *service) handle(t *testing.T, request string, properties map[string]any
 	event, err := json.Marshal(cfn.Event{
 		RequestType: cfn.RequestType(request), ResponseURL: s.URL + "/answer", RequestID: "1", StackID: "stack",
 		LogicalResourceID: "Resource", PhysicalResourceID: "shop before", ResourceProperties: properties,
+		OldResourceProperties: old,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -239,6 +245,29 @@ func TestPrune(t *testing.T) {
 				t.Errorf("a deployment that succeeded fails over old versions: %v", answer)
 			}
 			if diff := cmp.Diff(tt.want, s.deleted); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// The version that was live stays until the next deployment, for this one may
+// still roll back to it, however many failed deployments left versions behind.
+func TestPruneKeepsTheVersionBefore(t *testing.T) {
+	at := func(version string) map[string]any {
+		return map[string]any{schema.Operation: schema.OpPrune, schema.FunctionName: "shop", schema.Version: version, schema.Keep: "3"}
+	}
+	for _, tt := range []struct{ name, before, now, alias string }{
+		{"update", "9", "12", "12"},
+		{"rollback before the alias", "12", "9", "12"},
+		{"rollback", "12", "9", "9"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newService(t)
+			s.versions = []string{"$LATEST", "8", "9", "10", "11", "12"}
+			s.aliases = []map[string]any{{"Name": "live", "FunctionVersion": tt.alias}}
+			s.update(t, "Update", at(tt.before), at(tt.now))
+			if diff := cmp.Diff([]string{"8"}, s.deleted); diff != "" {
 				t.Error(diff)
 			}
 		})
