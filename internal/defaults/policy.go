@@ -1,9 +1,11 @@
 package defaults
 
 import (
+	"fmt"
 	"maps"
 	"sync"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/constructs-go/constructs/v10"
@@ -223,14 +225,10 @@ func allow(principal awsiam.ServicePrincipal, resource awsiam.IResourceWithPolic
 // names others, to the policy of the resource. The scope is one of the
 // constructs around.
 func AllowService(scope constructs.Construct, resource awsiam.IResourceWithPolicyV2, service string, s Statement) {
-	if s["Principal"] == nil {
-		s = maps.Clone(s)
-		s["Principal"] = map[string]any{"Service": service}
-	}
 	// AddToResourcePolicy would do, but each field of its result costs a call.
 	// All but the statement and the resource is for error messages.
 	awsiam.Grant_AddStatementToResourcePolicy(&awsiam.GrantPolicyWithResourceOptions{
-		Statement:    awsiam.PolicyStatement_FromJson(s),
+		Statement:    awsiam.PolicyStatement_FromJson(s.of(service)),
 		Resource:     resource,
 		Grantee:      ServicePrincipal(scope, service),
 		Actions:      &[]*string{},
@@ -239,9 +237,30 @@ func AllowService(scope constructs.Construct, resource awsiam.IResourceWithPolic
 }
 
 // AllowServiceKey is [AllowService] for a key, whose method has one argument
-// more, so that for Go it is another interface.
+// more, so that for Go it is another interface. A key that was imported does not
+// take the statement: a warning then asks its owner for it.
 func AllowServiceKey(scope constructs.Construct, key awskms.IKey, service string, s Statement) {
-	var resource awsiam.IResourceWithPolicyV2
-	jsii.UnsafeCast(key, &resource)
-	AllowService(scope, resource, service, s)
+	s = s.of(service)
+	if _, ours := key.(awskms.Key); ours {
+		var resource awsiam.IResourceWithPolicyV2
+		jsii.UnsafeCast(key, &resource)
+		AllowService(scope, resource, service, s)
+		return
+	}
+	if *key.AddToResourcePolicy(awsiam.PolicyStatement_FromJson(s), nil).StatementAdded { // an alias of one of ours
+		return
+	}
+	awscdk.Annotations_Of(scope).AddWarningV2(jsii.String("serverless-go:keyPolicy"), jsii.String(fmt.Sprintf(
+		"the policy of the key %s, which was imported, is not changed: see that it has the statement %s",
+		*construct.Node(key).Path(), JSON(s))))
+}
+
+// of returns the statement with the service as its principal unless it names
+// others.
+func (s Statement) of(service string) Statement {
+	if s["Principal"] == nil {
+		s = maps.Clone(s)
+		s["Principal"] = map[string]any{"Service": service}
+	}
+	return s
 }

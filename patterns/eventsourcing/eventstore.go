@@ -28,7 +28,12 @@ type EventStoreProps struct {
 	// Default: "eventstore." and the construct's id.
 	Source string
 	// EncryptionKey encrypts all that the store makes and wraps the keys of
-	// the subjects.
+	// the subjects. The policy of a key of this app is changed so that EventBridge
+	// may use it for bus and archive. That of an imported one
+	// (awskms.Key_FromKeyArn) is not, and a warning shows the statements that it
+	// must have: events.amazonaws.com may use kms:Decrypt, kms:DescribeKey,
+	// kms:GenerateDataKey, kms:ReEncryptFrom and kms:ReEncryptTo with the bus as
+	// kms:EncryptionContext:aws:events:event-bus:arn, and kms:DescribeKey without.
 	//
 	// Default: a new key, rotated yearly, retained when the stack is destroyed.
 	EncryptionKey awskms.IKey

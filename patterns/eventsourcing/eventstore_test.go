@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -104,6 +106,32 @@ func TestGrantAppendInsertsOnly(t *testing.T) {
 func about(resource any, id string) bool {
 	text := fmt.Sprint(resource)
 	return resource == "*" || strings.Contains(text, id)
+}
+
+// A key that was imported takes no statement, so its owner is asked for it.
+func TestEventStoreAsksForTheKey(t *testing.T) {
+	for name, tt := range map[string]struct {
+		key  func(awscdk.Stack) awskms.IKey
+		want int
+	}{
+		"own": {func(stack awscdk.Stack) awskms.IKey { return awskms.NewKey(stack, jsii.String("Key"), nil) }, 0},
+		"alias of its own": {func(stack awscdk.Stack) awskms.IKey {
+			return awskms.NewKey(stack, jsii.String("Key"), nil).AddAlias(jsii.String("alias/carts"))
+		}, 0},
+		"imported": {func(stack awscdk.Stack) awskms.IKey {
+			return awskms.Key_FromKeyArn(stack, jsii.String("Key"), jsii.String("arn:aws:kms:eu-west-1:123456789012:key/k"))
+		}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stack := cdktest.NewStack(t)
+			eventsourcing.NewEventStore(stack, "Carts", &eventsourcing.EventStoreProps{EncryptionKey: tt.key(stack)})
+			found := *assertions.Annotations_FromStack(stack).FindWarning(jsii.String("*"), assertions.Match_StringLikeRegexp(
+				jsii.String(`^the policy of the key Test/Key, which was imported, is not changed: see that it has the statement .*"Sid":"(DescribeForArchive|Archive)"`)))
+			if len(found) != tt.want {
+				t.Errorf("%d statements are asked for, want %d", len(found), tt.want)
+			}
+		})
+	}
 }
 
 func TestEventStoreIsConstruct(t *testing.T) {
