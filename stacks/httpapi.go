@@ -171,6 +171,9 @@ func (a *httpAPI) integrate(scope constructs.Construct, in integration, paramete
 // addStage makes the stage that serves the API at its root, with access logs
 // that name no customer. Routes that are open are throttled.
 func (a *httpAPI) addStage() {
+	// It needs no name below /aws/vendedlogs/: AWS allows log delivery by a policy
+	// of the group, which no other group can fill
+	// (https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-infrastructure-CWL.html).
 	logs := awslogs.NewLogGroup(a.scope, jsii.String("AccessLogs"), &awslogs.LogGroupProps{
 		Retention: awslogs.RetentionDays_THREE_MONTHS,
 	})

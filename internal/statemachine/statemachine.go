@@ -15,9 +15,9 @@ import (
 	"github.com/serverless-go/cdk/internal/defaults"
 )
 
-// LogGroup makes the log group of a state machine. Log groups of its prefix
-// share one resource policy; others fill the policy's few thousand characters,
-// and then logging silently stops
+// LogGroup makes the log group of a state machine. Where log delivery has a
+// policy of the account instead of the group's, log groups of its prefix share
+// it; others fill its few thousand characters, and then logging silently stops
 // (https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html). Because
 // the prefix needs a fixed name, the group is destroyed with its stack: a
 // retained one would keep the stack from being made again.
