@@ -336,7 +336,7 @@ func (p *OpaqueInvocationProps) checkReferences(c *props.Check) {
 	if i := p.Introspection; i != nil {
 		c.Nested("Introspection", func(c *props.Check) {
 			c.Require(isURL(i.URL), "URL", i.URL, "an https:// URL", "")
-			c.Require(i.Issuer != "", "Issuer", i.Issuer, "the provider's iss", "")
+			c.Require(i.Issuer != "" && schema.Visible(i.Issuer), "Issuer", i.Issuer, "the provider's iss", "")
 			c.Require(i.Audience != "", "Audience", i.Audience, "the provider's name for this API",
 				"without it a token that was made for somebody else lets its bearer in")
 			c.Require(i.Secret != nil, "Secret", props.Unset, "a secret with the client's credentials", "")
@@ -358,8 +358,8 @@ func (p *OpaqueInvocationProps) checkReferences(c *props.Check) {
 
 // opaqueText records a problem unless s can be an audience.
 func opaqueText(c *props.Check, field, s string) {
-	c.Require(s != "" && len(s) <= 256 && !strings.ContainsFunc(s, func(r rune) bool { return r < 0x21 || r == 0x7f }), field, s,
-		"a name of 1 to 256 bytes without spaces", "it is the aud of JWTs")
+	c.Require(s != "" && len(s) <= 256 && !strings.Contains(s, " ") && schema.Visible(s), field, s,
+		"a name of 1 to 256 bytes without spaces and characters that are not seen", "it is the aud of JWTs")
 }
 
 func opaqueJSON(v any) string {

@@ -156,6 +156,8 @@ func TestOpaqueInvocationRejects(t *testing.T) {
 		{func(p *security.OpaqueInvocationProps) { p.Issuer = "https://user@api.example.com" }, []string{"Issuer"}},
 		{func(p *security.OpaqueInvocationProps) { p.JWKSURL = "keys" }, []string{"JWKSURL"}},
 		{func(p *security.OpaqueInvocationProps) { p.Audience = "two words" }, []string{"Audience", "without spaces"}},
+		{func(p *security.OpaqueInvocationProps) { p.Audience = "or\u200bders" }, []string{"Audience", "not seen"}},
+		{func(p *security.OpaqueInvocationProps) { p.Issuer = "https://api.exa\u200bmple.com" }, []string{"Issuer"}},
 		{func(p *security.OpaqueInvocationProps) { p.Audiences = map[string]string{"bills": "bills"} }, []string{"Audiences", "route keys"}},
 		{func(p *security.OpaqueInvocationProps) { p.Audiences = map[string]string{"GET /bills": ""} }, []string{"Audiences"}},
 		{func(p *security.OpaqueInvocationProps) { p.Scopes = map[string][]string{"bills": {"read"}} }, []string{"Scopes", "the audiences: orders"}},

@@ -260,8 +260,8 @@ func (s *TokenSource) settings() schema.ExchangeSource {
 // AddClient gives.
 func (e *TokenExchange) Allow(actor, audience string, scopes ...string) {
 	var c props.Check
-	c.Require(actor != "", "actor", actor, "a name", "")
-	c.Require(audience != "", "audience", audience, "a name", "")
+	c.Require(actor != "" && schema.Visible(actor), "actor", actor, "a name", "")
+	c.Require(audience != "" && schema.Visible(audience), "audience", audience, "a name", "")
 	for _, s := range scopes {
 		c.Require(s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }), "scopes", s,
 			"printable ASCII characters but space, quotes and backslashes", "")
@@ -276,7 +276,7 @@ func (e *TokenExchange) Allow(actor, audience string, scopes ...string) {
 // call the route.
 func (e *TokenExchange) AddClient(fn *function.Function, actor string) {
 	var c props.Check
-	c.Require(actor != "", "actor", actor, "a name", "")
+	c.Require(actor != "" && schema.Visible(actor), "actor", actor, "a name", "")
 	c.Require(fn != nil && fn.Role() != nil, "fn", props.Words("without a role"), "a function with a role", "")
 	c.Panic(e, "AddClient")
 	role := *fn.Role().RoleName()

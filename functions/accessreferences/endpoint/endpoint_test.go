@@ -145,6 +145,17 @@ func TestIdempotencyAndBounds(t *testing.T) {
 	}
 }
 
+// What no token could say is refused when it is asked for: each use of the
+// reference would be a failure, and ring the alarm.
+func TestIssueRefusesInvisible(t *testing.T) {
+	e, _ := newEndpoint(t)
+	for _, body := range []string{`{"client":"a\u200bb"}`, `{"client":"a\u2028b"}`, `{"client":"a\ud800b"}`, `{"client":"a\ufeffb"}`, `{"name":"a\u202eb"}`} {
+		if status, answer, _ := e.ask(t, "ann", schema.RouteIssue, body, asJSON); status != 422 {
+			t.Errorf("%s: status %d, %v", body, status, answer)
+		}
+	}
+}
+
 func TestRevocationForm(t *testing.T) {
 	e, _ := newEndpoint(t)
 	_, one, _ := e.ask(t, "ann", schema.RouteIssue, ``, nil)

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
+	"github.com/serverless-go/cdk/patterns/security/schema"
 	"github.com/serverless-go/cdk/patterns/security/token"
 )
 
@@ -34,7 +34,7 @@ func (s *Store) check(in *Issue) error {
 		}
 	}
 	if err := checkText("the name", in.Name, 0); err != nil || utf8.RuneCountInString(in.Name) > maxName {
-		return fmt.Errorf("%w: the name must be plain text of at most %d characters", ErrInvalid, maxName)
+		return fmt.Errorf("%w: the name must be visible text of at most %d characters", ErrInvalid, maxName)
 	}
 	if len(in.Audience) == 0 || len(in.Audience) > MaxAudience {
 		return fmt.Errorf("%w: there must be 1 to %d audiences", ErrInvalid, MaxAudience)
@@ -60,11 +60,11 @@ func (s *Store) check(in *Issue) error {
 
 func checkOwner(owner string) error { return checkText("the owner", owner, 1) }
 
-// checkText refuses what cannot be shown or keyed safely. It never repeats the
-// text.
+// checkText refuses what no token could say, for then every use of the reference
+// would fail, and what cannot be shown or keyed safely. It never repeats the text.
 func checkText(what, s string, least int) error {
-	if len(s) < least || len(s) > maxText || !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
-		return fmt.Errorf("%w: %s must be plain text of %d to %d bytes", ErrInvalid, what, least, maxText)
+	if len(s) < least || len(s) > maxText || !schema.Visible(s) {
+		return fmt.Errorf("%w: %s must be visible text of %d to %d bytes", ErrInvalid, what, least, maxText)
 	}
 	return nil
 }

@@ -49,8 +49,15 @@ func TestIssueAndLookup(t *testing.T) {
 func TestIssueRefusesWhatCannotBe(t *testing.T) {
 	s, faults := newStore(t, newClock())
 	for name, change := range map[string]func(*opaque.Issue){
-		"no owner":           func(i *opaque.Issue) { i.Owner = "" },
-		"owner with NUL":     func(i *opaque.Issue) { i.Owner = "a\x00" },
+		"no owner":       func(i *opaque.Issue) { i.Owner = "" },
+		"owner with NUL": func(i *opaque.Issue) { i.Owner = "a\x00" },
+		// No token could say these.
+		"invisible subject":  func(i *opaque.Issue) { i.Subject = "a\u200bb" },
+		"invisible tenant":   func(i *opaque.Issue) { i.Tenant = "a\u2028b" },
+		"invisible client":   func(i *opaque.Issue) { i.Client = "a\u2029b" },
+		"invisible provider": func(i *opaque.Issue) { i.Provider = "a\u202eb" },
+		"invisible audience": func(i *opaque.Issue) { i.Audience = []string{"a\u00adb"} },
+		"no character":       func(i *opaque.Issue) { i.Client = "a\ufffdb" },
 		"no subject":         func(i *opaque.Issue) { i.Subject = "" },
 		"long subject":       func(i *opaque.Issue) { i.Subject = strings.Repeat("x", 257) },
 		"tenant with a line": func(i *opaque.Issue) { i.Tenant = "a\nb" },

@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/serverless-go/cdk/patterns/security/schema"
 )
 
 // MaxActors is the length of the longest chain of actors that is taken.
@@ -51,6 +51,16 @@ func (a *Actor) Depth() int {
 	return n
 }
 
+// Text returns a private claim that is a string, and "" if there is none or it
+// has another type or characters that are not [schema.Visible].
+func (c *Claims) Text(name string) string {
+	var s string
+	if value, ok := c.Private[name]; !ok || text(value, &s) != nil {
+		return ""
+	}
+	return s
+}
+
 // registered are the claims with a field of their own.
 var registered = map[string]bool{"iss": true, "sub": true, "aud": true, "exp": true, "nbf": true, "iat": true,
 	"jti": true, "client_id": true, "scope": true, "tenant": true, "act": true}
@@ -72,7 +82,7 @@ func (c Claims) MarshalJSON() ([]byte, error) {
 		all[name] = value
 	}
 	for name, value := range map[string]string{"iss": c.Issuer, "sub": c.Subject, "jti": c.ID, "client_id": c.ClientID, "tenant": c.Tenant} {
-		if control(value) {
+		if !schema.Visible(value) {
 			return nil, fmt.Errorf("claim %q has control characters or is not UTF-8", name)
 		}
 		if value != "" {
@@ -88,7 +98,7 @@ func (c Claims) MarshalJSON() ([]byte, error) {
 		}
 	}
 	for _, a := range c.Audience {
-		if a == "" || control(a) {
+		if a == "" || !schema.Visible(a) {
 			return nil, errors.New(`claim "aud" is empty, has control characters or is not UTF-8`)
 		}
 	}
@@ -123,7 +133,7 @@ func (a *Actor) wire(left int) (*wireActor, error) {
 		return nil, nil
 	case left == 0:
 		return nil, fmt.Errorf("more than %d actors", MaxActors)
-	case a.Subject == "" || control(a.Subject) || control(a.Issuer):
+	case a.Subject == "" || !schema.Visible(a.Subject) || !schema.Visible(a.Issuer):
 		return nil, errors.New("an actor has no subject, or control characters in its names")
 	}
 	inner, err := a.Actor.wire(left - 1)
@@ -238,24 +248,15 @@ func actor(data json.RawMessage, left int) (*Actor, error) {
 	return &a, nil
 }
 
-// text reads a string without control characters.
+// text reads a string of visible characters.
 func text(data json.RawMessage, s *string) error {
 	if err := json.Unmarshal(data, s); err != nil || bytes.Equal(data, []byte("null")) {
 		return errors.New("is no string")
 	}
-	if control(*s) {
+	if !schema.Visible(*s) {
 		return errors.New("has control or format characters")
 	}
 	return nil
-}
-
-// control reports whether s has characters that are not seen: names end up in
-// logs, keys and headers, where two must not look alike. U+FFFD is what decoders
-// make of anything that is no character.
-func control(s string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool {
-		return r == utf8.RuneError || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
-	})
 }
 
 // maxDate is the end of the year 9999, the last that RFC 3339 can write.
