@@ -182,7 +182,7 @@ func (g *Gateway) addExchange(api *httpAPI) {
 func (g *Gateway) addUsers(p *GatewayProps) {
 	g.users = security.NewImpersonation(g.stack, "Users", &security.ImpersonationProps{
 		Issuer: *g.api.url, Audience: notebook.NotesAudience,
-		Tenant: tenant(p.Identity),
+		Tenant: tenant(p.Identity), Providers: providers(p.Identity),
 		// Subjects of providers and ARNs can have any character; and CloudTrail,
 		// which shows session tags, then names nobody.
 		Subjects: schema.SubjectsHash,
@@ -195,6 +195,15 @@ func (g *Gateway) addUsers(p *GatewayProps) {
 	write.GrantOwnItems(g.table, &security.ItemsProps{Write: true, EncryptionKey: g.key})
 	write.GrantOwnObjects(g.files, &security.ObjectsProps{Write: true})
 	g.users.GrantImpersonate(g.notes)
+}
+
+// providers are those who vouch for the users: references that another one's
+// users still hold open nobody's notes.
+func providers(identity Identity) []string {
+	if identity.Issuer == "" {
+		return []string{schema.ProviderIAM, schema.ProviderCognito}
+	}
+	return []string{identity.Issuer}
 }
 
 // tenant names all users of an identity provider. Another provider's users

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
-	"encoding/json"
 	"regexp"
 	"strings"
 
@@ -22,9 +21,8 @@ import (
 // a reference says who vouched for its owner.
 func Caller(ctx context.Context, r events.APIGatewayV2HTTPRequest) (string, bool) {
 	if claims := inner.Claims(ctx); claims != nil {
-		var provider string
-		err := json.Unmarshal(claims.Private[schema.ProviderClaim], &provider)
-		return Pseudonym(provider, claims.Subject), err == nil && provider != "" && claims.Subject != ""
+		provider := claims.Text(schema.ProviderClaim)
+		return Pseudonym(provider, claims.Subject), provider != "" && claims.Subject != ""
 	}
 	provider, name, ok := Person(r)
 	return Pseudonym(provider, name), ok
@@ -44,9 +42,9 @@ func Person(r events.APIGatewayV2HTTPRequest) (provider, name string, ok bool) {
 	case authorizer.JWT != nil:
 		provider, name = authorizer.JWT.Claims["iss"], authorizer.JWT.Claims["sub"]
 	case authorizer.IAM != nil && authorizer.IAM.CognitoIdentity.IdentityID != "":
-		provider, name = "cognito", authorizer.IAM.CognitoIdentity.IdentityID
+		provider, name = schema.ProviderCognito, authorizer.IAM.CognitoIdentity.IdentityID
 	case authorizer.IAM != nil:
-		provider, name = "iam", authorizer.IAM.UserARN
+		provider, name = schema.ProviderIAM, authorizer.IAM.UserARN
 	}
 	return provider, name, name != ""
 }

@@ -217,12 +217,16 @@ func TestJournal(t *testing.T) {
 	tokens, door := newIssuer(t, notebook.JournalAudience, map[string][]string{notebook.RouteRecord: {notebook.WriteScope}})
 	db, table := newTable(t, engine.DynamoDB(t).Config())
 	j := &journal.Journal{Door: door, DynamoDB: db, Table: table}
-	sign := func(audience string, actor *token.Actor, scope ...string) string {
-		issued, err := tokens.Token(t.Context(), token.Request{Subject: "ann", Audience: audience, Actor: actor, Scope: scope})
+	idp := map[string]json.RawMessage{schema.ProviderClaim: json.RawMessage(`"https://id.example.com"`)}
+	signAs := func(idp map[string]json.RawMessage, audience string, actor *token.Actor, scope ...string) string {
+		issued, err := tokens.Token(t.Context(), token.Request{Subject: "ann", Private: idp, Audience: audience, Actor: actor, Scope: scope})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return issued.Token
+	}
+	sign := func(audience string, actor *token.Actor, scope ...string) string {
+		return signAs(idp, audience, actor, scope...)
 	}
 	actor := &token.Actor{Subject: notebook.NotesAudience}
 	good := sign(notebook.JournalAudience, actor, notebook.WriteScope)
@@ -236,6 +240,7 @@ func TestJournal(t *testing.T) {
 		{"the notes' own token", sign(notebook.NotesAudience, actor, notebook.WriteScope), notebook.Written, true, false},
 		{"nobody acts", sign(notebook.JournalAudience, nil, notebook.WriteScope), notebook.Written, true, false},
 		{"no scope", sign(notebook.JournalAudience, actor), notebook.Written, true, false},
+		{"nobody vouches", signAs(nil, notebook.JournalAudience, actor, notebook.WriteScope), notebook.Written, true, false},
 		{"forged", good[:len(good)-4] + base64.RawURLEncoding.EncodeToString([]byte("xyz")), notebook.Written, true, false},
 	} {
 		got, err := j.Record(t.Context(), notebook.Change{Token: c.token, Action: c.action, Note: "a", Request: "r"})
@@ -247,7 +252,7 @@ func TestJournal(t *testing.T) {
 	if err != nil || len(out.Items) != 1 {
 		t.Fatalf("%d entries, %v", len(out.Items), err)
 	}
-	for name, want := range map[string]string{notebook.PK: journal.Owner(issuer, "ann"), "by": "notes", "note": "a", "action": notebook.Written, "request": "r"} {
+	for name, want := range map[string]string{notebook.PK: journal.Owner("https://id.example.com", "ann"), "by": "notes", "note": "a", "action": notebook.Written, "request": "r"} {
 		if v, _ := out.Items[0][name].(*types.AttributeValueMemberS); v == nil || v.Value != want {
 			t.Errorf("%s is %v, want %s", name, out.Items[0][name], want)
 		}

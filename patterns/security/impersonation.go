@@ -54,6 +54,15 @@ type ImpersonationProps struct {
 	//
 	// Default: the token's.
 	Tenant string
+	// Providers are those who may vouch for users, as the claim
+	// schema.ProviderClaim of an OpaqueInvocation's tokens names them: issuers of
+	// identity providers, "iam" or "cognito". Equal subjects of two providers are
+	// two users, but have one key in a tenant: name the provider where Tenant is
+	// set, or tokens of the one before reach the new users' data. A token that
+	// names none of them is refused.
+	//
+	// Default: anybody, also nobody.
+	Providers []string
 	// Subjects says how subjects stand in keys, prefixes and session tags, which
 	// CloudTrail shows.
 	//
@@ -107,6 +116,7 @@ type Impersonation struct {
 	broker *function.Function
 	role   awsiam.Role
 	sets   map[string]*PermissionSet
+	room   int // characters of all permission sets that the broker's environment takes
 }
 
 // NewImpersonation makes the broker and the users' role. It panics with a
@@ -116,7 +126,7 @@ func NewImpersonation(scope constructs.Construct, id string, p *ImpersonationPro
 		p = &ImpersonationProps{}
 	}
 	p.check(scope, id)
-	i := &Impersonation{sets: map[string]*PermissionSet{}}
+	i := &Impersonation{sets: map[string]*PermissionSet{}, room: maxEnvironment - len(opaqueJSON(p.Providers))}
 	construct.Init(i, scope, id)
 	i.broker = function.NewFunction(i, "Broker", &function.Props{
 		Entry:       "github.com/serverless-go/cdk/functions/impersonationbroker",
@@ -148,6 +158,10 @@ func (p *ImpersonationProps) check(scope constructs.Construct, id string) {
 			c.Wrong("Tenant", p.Tenant, "a plain name", err.Error())
 		}
 	}
+	c.Require(p.Providers == nil || len(p.Providers) > 0, "Providers", props.Empty, "at least one", "leave it out to take all")
+	for _, provider := range p.Providers {
+		c.Require(provider != "" && schema.Visible(provider), "Providers", provider, "an issuer, iam or cognito", "it is what the claim "+schema.ProviderClaim+" says")
+	}
 	allowed := []schema.Subjects{schema.SubjectsPlain, schema.SubjectsHashLong, schema.SubjectsHash}
 	c.Require(slices.Contains(allowed, p.Subjects), "Subjects", string(p.Subjects),
 		fmt.Sprintf("%q, %q or %q", allowed[0], allowed[1], allowed[2]), "")
@@ -166,7 +180,7 @@ func checkAlgorithm(c *props.Check, a string) {
 // or one that is known only when the stack is deployed.
 func isURL(s string) bool {
 	u, err := url.Parse(s)
-	return strings.Contains(s, "${Token[") || err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil && u.Fragment == ""
+	return strings.Contains(s, "${Token[") || err == nil && schema.Visible(s) && u.Scheme == "https" && u.Host != "" && u.User == nil && u.Fragment == ""
 }
 
 func (p *ImpersonationProps) environment() map[string]string {
@@ -175,7 +189,7 @@ func (p *ImpersonationProps) environment() map[string]string {
 		schema.EnvBrokerAudience: p.Audience,
 		schema.EnvBrokerKeys:     construct.Or(p.JWKSURL, keysOf(p.Issuer)),
 	}
-	lists := map[string][]string{schema.EnvBrokerTypes: p.Types, schema.EnvBrokerAlgorithms: p.Algorithms}
+	lists := map[string][]string{schema.EnvBrokerTypes: p.Types, schema.EnvBrokerAlgorithms: p.Algorithms, schema.EnvBrokerProviders: p.Providers}
 	for name, list := range lists {
 		if list != nil {
 			value, _ := json.Marshal(list) // strings always marshal
@@ -278,7 +292,7 @@ func (i *Impersonation) permissions() string {
 type impersonationValid struct{ i *Impersonation }
 
 // maxEnvironment is what Lambda takes, less what the broker's other variables
-// need.
+// but the providers need.
 const maxEnvironment = 4096 - 800
 
 // Validate returns what is wrong with the permission sets.
@@ -305,8 +319,8 @@ func (v *impersonationValid) Validate() *[]*string {
 			bad("permission set %q: about: %s", name, err)
 		}
 	}
-	if size := len(estimated(v.i.permissions())); size > maxEnvironment {
-		bad("all permission sets have about %d characters, the broker's environment takes %d: make a second Impersonation", size, maxEnvironment)
+	if size := len(estimated(v.i.permissions())); size > v.i.room {
+		bad("all permission sets have about %d characters, the broker's environment takes %d: make a second Impersonation", size, v.i.room)
 	}
 	return &wrong
 }

@@ -43,7 +43,9 @@ func TestImpersonationDefaults(t *testing.T) {
 func TestImpersonationAdopted(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	key := awskms.Key_FromKeyArn(stack, jsii.String("Key"), jsii.String("arn:aws:kms:eu-west-1:123456789012:key/k"))
-	user := security.NewImpersonation(stack, "AsUser", impersonationProps())
+	p := impersonationProps()
+	p.Tenant, p.Providers = "shop", []string{"https://login.example.com", schema.ProviderIAM}
+	user := security.NewImpersonation(stack, "AsUser", p)
 	own := user.AddPermissionSet("own")
 	own.GrantOwnItems(awsdynamodb.TableV2_FromTableArn(stack, jsii.String("Carts"), jsii.String("arn:aws:dynamodb:eu-west-1:123456789012:table/carts")),
 		&security.ItemsProps{Write: true, EncryptionKey: key})
@@ -106,9 +108,13 @@ func TestImpersonationRejects(t *testing.T) {
 	p.Issuer, p.JWKSURL = "http://id.example.com", "keys"
 	p.Algorithms = []string{"ES256", "HS256"}
 	p.Tenant, p.TenantClaim, p.Subjects = "a#b", "org", "escape"
+	p.Providers = []string{schema.ProviderIAM, ""}
 	p.Alarms.Errors.Periods = -1
 	cdktest.Rejects(t, func() { security.NewImpersonation(stack, "Wrong", p) }, `Issuer is "http://id.example.com"`, `JWKSURL is "keys"`,
-		`Algorithms is "HS256"`, "Tenant is set together with TenantClaim", `Tenant is "a#b"`, `Subjects is "escape"`, "Alarms.Errors.Periods")
+		`Algorithms is "HS256"`, "Tenant is set together with TenantClaim", `Tenant is "a#b"`, `Subjects is "escape"`, `Providers is ""`, "Alarms.Errors.Periods")
+	p = impersonationProps()
+	p.Providers = []string{}
+	cdktest.Rejects(t, func() { security.NewImpersonation(stack, "Nobody", p) }, "Providers is empty")
 	user := security.NewImpersonation(stack, "AsUser", impersonationProps())
 	cdktest.Rejects(t, func() { user.AddPermissionSet("Read own") }, "Test/AsUser/AddPermissionSet", `name is "Read own"`)
 	set := user.AddPermissionSet("read-own")

@@ -2,6 +2,8 @@ package e2e_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -133,6 +135,7 @@ func TestGateway(t *testing.T) {
 		n.send(http.StatusForbidden, by(bob.Reference, "GET", "/notes", ""))
 		n.send(http.StatusOK, by(ann.Reference, "GET", "/notes", ""))
 	})
+	t.Run("another provider before", func(t *testing.T) { n.in(t).testProvider() })
 	t.Run("KMS fails", func(t *testing.T) {
 		n := n.in(t)
 		n.kms.Fail("Sign", "ThrottlingException", 1_000)
@@ -290,6 +293,29 @@ func (n *notebooks) testForeign() {
 	if _, err := dynamodb.NewFromConfig(cfg).Scan(ctx, &dynamodb.ScanInput{TableName: &table}); err == nil {
 		n.Error("ann's session may scan")
 	}
+}
+
+// testProvider uses a reference of the provider that there was before: its ann is
+// not today's.
+func (n *notebooks) testProvider() {
+	n.send(http.StatusOK, by(n.issue("ann", "").Reference, "GET", "/notes", ""))
+	before := n.issue("ann", "").Reference
+	table, err := n.Table("APIReferencesTable")
+	if err != nil {
+		n.Fatal(err)
+	}
+	hash := sha256.Sum256([]byte(before))
+	if _, err := dynamodb.NewFromConfig(engine.DynamoDB(n.T).Config()).UpdateItem(n.Context(), &dynamodb.UpdateItemInput{TableName: &table,
+		Key: map[string]types.AttributeValue{
+			security.ReferencePK: &types.AttributeValueMemberS{Value: security.ReferenceHashPrefix + base64.RawURLEncoding.EncodeToString(hash[:])},
+			security.ReferenceSK: &types.AttributeValueMemberS{Value: security.ReferenceItem}},
+		UpdateExpression:          aws.String("SET idp = :idp"),
+		ConditionExpression:       aws.String("attribute_exists(idp)"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{":idp": &types.AttributeValueMemberS{Value: "https://before.example.com"}},
+	}); err != nil {
+		n.Fatal(err)
+	}
+	n.send(http.StatusUnauthorized, by(before, "GET", "/notes", ""))
 }
 
 // testScopes narrows a reference to what its owner wants.

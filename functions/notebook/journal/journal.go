@@ -22,6 +22,7 @@ import (
 	"github.com/serverless-go/cdk/functions/api"
 	"github.com/serverless-go/cdk/functions/notebook"
 	"github.com/serverless-go/cdk/patterns/security/inner"
+	"github.com/serverless-go/cdk/patterns/security/schema"
 )
 
 // keep is how long an entry stays.
@@ -69,6 +70,11 @@ func (j *Journal) Record(ctx context.Context, c notebook.Change) (*notebook.Reco
 		slog.Warn("refused", "why", "the token names no actor")
 		return &notebook.Recorded{Error: notebook.RefusedToken}, nil
 	}
+	provider := claims.Text(schema.ProviderClaim)
+	if provider == "" {
+		slog.Warn("refused", "why", "the token does not say who vouches for its subject")
+		return &notebook.Recorded{Error: notebook.RefusedToken}, nil
+	}
 	now := time.Now
 	if j.Now != nil {
 		now = j.Now
@@ -79,7 +85,7 @@ func (j *Journal) Record(ctx context.Context, c notebook.Change) (*notebook.Reco
 	_, err = j.DynamoDB.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName: &j.Table,
 		Item: map[string]types.AttributeValue{
-			notebook.PK: text(Owner(claims.Issuer, claims.Subject)), notebook.SK: text(entry),
+			notebook.PK: text(Owner(provider, claims.Subject)), notebook.SK: text(entry),
 			"action": text(c.Action), "note": text(c.Note), "by": text(claims.Actor.Subject), "request": text(c.Request), "token": text(claims.ID),
 			notebook.TTL: &types.AttributeValueMemberN{Value: strconv.FormatInt(at.Add(keep).Unix(), 10)},
 		},
@@ -92,5 +98,6 @@ func (j *Journal) Record(ctx context.Context, c notebook.Change) (*notebook.Reco
 }
 
 // Owner returns the partition key of a person's entries, which tells nobody who
-// it is.
-func Owner(issuer, subject string) string { return "person-" + api.Digest(issuer, subject) }
+// it is. All tokens for the journal have one issuer; who vouches for the subject
+// keeps those apart whom two providers call alike.
+func Owner(provider, subject string) string { return "person-" + api.Digest(provider, subject) }

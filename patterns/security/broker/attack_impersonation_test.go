@@ -183,6 +183,22 @@ func TestAttackImpersonation(t *testing.T) {
 		w.refusedAs(t, ann().signed(signing, "logout+jwt"), "read-own", schema.RefusedToken)
 	})
 
+	// Providers
+	t.Run("subject of another provider", func(t *testing.T) {
+		const old, today = "https://old.example.com", "https://today.example.com"
+		w.broker.Tenant, w.broker.Providers = "idp-0a1b", []string{today, schema.ProviderIAM}
+		defer func() { w.broker.Tenant, w.broker.Providers = "", nil }()
+		for _, idp := range []any{old, today + "/", "HTTPS://TODAY.EXAMPLE.COM", "", schema.ProviderCognito, nil, 7, []string{today}, map[string]any{"": today}} {
+			w.refusedAs(t, user("acme", "1001").with(schema.ProviderClaim, idp).token(), "read-own", schema.RefusedToken)
+		}
+		w.refusedAs(t, user("acme", "1001").token(), "read-own", schema.RefusedToken)
+		for _, idp := range w.broker.Providers {
+			if r, err := w.ask(t, user("acme", "1001").with(schema.ProviderClaim, idp).token(), "read-own"); err != nil || r.Error != "" {
+				t.Errorf("a user of %s: %v, %v", idp, r.Error, err)
+			}
+		}
+	})
+
 	// Clocks
 	t.Run("token that ended within the leeway", func(t *testing.T) {
 		w.refusedAs(t, ann().with("exp", time.Now().Add(-5*time.Second).Unix()).token(), "read-own", schema.RefusedToken)

@@ -30,6 +30,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -72,6 +73,9 @@ type Broker struct {
 	TenantClaim string
 	// Tenant is the tenant of every user, instead of a claim.
 	Tenant string
+	// Providers are the values of schema.ProviderClaim that are taken. Default:
+	// all, and tokens without it.
+	Providers []string
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
@@ -89,8 +93,10 @@ func FromEnv(cfg aws.Config) (*Broker, error) {
 		Keys: token.NewRemoteKeys(env(schema.EnvBrokerKeys), nil),
 	}
 	var sets map[string][]schema.Permission
+	var providers []string
 	for name, into := range map[string]any{
 		schema.EnvBrokerTypes: &verifier.Types, schema.EnvBrokerAlgorithms: &verifier.Algorithms, schema.EnvBrokerSets: &sets,
+		schema.EnvBrokerProviders: &providers,
 	} {
 		if value := env(name); value != "" {
 			if err := json.Unmarshal([]byte(value), into); err != nil {
@@ -106,6 +112,7 @@ func FromEnv(cfg aws.Config) (*Broker, error) {
 		Subjects:    schema.Subjects(env(schema.EnvBrokerSubjects)),
 		TenantClaim: env(schema.EnvBrokerTenantClaim),
 		Tenant:      env(schema.EnvBrokerTenant),
+		Providers:   providers,
 		Sets:        map[string]string{},
 	}
 	for name, permissions := range sets {
@@ -132,6 +139,10 @@ func (b *Broker) check() error {
 		if err := schema.Plain(b.Tenant); err != nil {
 			return fmt.Errorf("broker: tenant: %w", err)
 		}
+	}
+	// A token without the claim names the provider "".
+	if b.Providers != nil && (len(b.Providers) == 0 || slices.Contains(b.Providers, "")) {
+		return fmt.Errorf("broker: %s must be a list of names, or not set", schema.EnvBrokerProviders)
 	}
 	switch b.Subjects {
 	case schema.SubjectsPlain, schema.SubjectsHashLong, schema.SubjectsHash:
@@ -196,6 +207,11 @@ func (b *Broker) Assume(ctx context.Context, r schema.ImpersonationRequest) (*sc
 	if !b.now().Before(claims.Expiry) {
 		return refuse(schema.RefusedToken, "expired")
 	}
+	// Equal subjects of two providers are two users, and a reference outlives the
+	// deployment that changes the provider.
+	if b.Providers != nil && !slices.Contains(b.Providers, claims.Text(schema.ProviderClaim)) {
+		return refuse(schema.RefusedToken, "provider")
+	}
 	subject, err := b.Subjects.Subject(claims.Subject)
 	if err != nil {
 		return refuse(schema.RefusedToken, "subject", "error", err)
@@ -242,11 +258,7 @@ func (b *Broker) tenant(c *token.Claims) string {
 	if b.TenantClaim == "" || b.TenantClaim == "tenant" {
 		return c.Tenant
 	}
-	var tenant string
-	if json.Unmarshal(c.Private[b.TenantClaim], &tenant) != nil {
-		return ""
-	}
-	return tenant
+	return c.Text(b.TenantClaim)
 }
 
 func (b *Broker) now() time.Time {

@@ -233,6 +233,9 @@ func TestBrokerFromEnvRefuses(t *testing.T) {
 		{schema.EnvBrokerSets, `{"read":[{"use":"items","on":["a"]}]}`, "keys"},
 		{schema.EnvBrokerSets, `{"read":[{"use":"items","on":["` + strings.Repeat("x", 2048) + `"],"keys":"own"}]}`, "split the permission set"},
 		{schema.EnvBrokerTenant, "a#b", "tenant"},
+		{schema.EnvBrokerProviders, "iam", schema.EnvBrokerProviders},
+		{schema.EnvBrokerProviders, "[]", schema.EnvBrokerProviders},
+		{schema.EnvBrokerProviders, `["iam",""]`, schema.EnvBrokerProviders},
 		{schema.EnvBrokerSubjects, "escape", schema.EnvBrokerSubjects},
 		{schema.EnvBrokerTypes, "at+jwt", schema.EnvBrokerTypes},
 	} {

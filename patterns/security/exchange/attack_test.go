@@ -76,6 +76,11 @@ func TestAttackExchange(t *testing.T) {
 		{"no token", "role/gateway", ask("not-a-token", "orders"), exchange.InvalidRequest, subject},
 		{"oversize token", "role/gateway", ask(strings.Repeat("a", token.MaxSize+1), "orders"), exchange.InvalidRequest, subject},
 
+		// Who vouches: what cannot be carried on would make one subject of two.
+		{"provider that is no string", "role/gateway", ask(w.user(object{"idp": []string{idp}}), "orders"), exchange.InvalidRequest, "subject_token names no provider"},
+		{"provider that is empty", "role/gateway", ask(w.user(object{"idp": ""}), "orders"), exchange.InvalidRequest, "subject_token names no provider"},
+		{"provider with an invisible character", "role/gateway", ask(w.user(object{"idp": idp + "\u200b"}), "orders"), exchange.InvalidRequest, "subject_token names no provider"},
+
 		// may_act (RFC 8693, section 4.4).
 		{"may_act names another actor", "role/gateway", ask(w.user(object{"may_act": object{"sub": "orders"}}), "orders"), exchange.InvalidRequest, mayNot},
 		{"may_act names another issuer", "role/gateway", ask(w.user(object{"may_act": object{"sub": "gateway", "iss": actors}}), "orders"), exchange.InvalidRequest, mayNot},

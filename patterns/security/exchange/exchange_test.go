@@ -57,6 +57,15 @@ func TestExchange(t *testing.T) {
 	_, got = w.must(t, "role/gateway", "orders", ask(w.user(object{"scope": nil}), "orders"))
 	check("a subject without scopes", got, &token.Claims{Subject: "idp|" + victim, Audience: []string{"orders"}, ClientID: "gateway", Actor: actor("gateway")})
 
+	// Who vouches for the subject goes along, also over two hops.
+	first, got = w.must(t, "role/gateway", "orders", ask(w.user(object{"idp": "https://login.example.com"}), "orders"))
+	vouched := map[string]json.RawMessage{"idp": json.RawMessage(`"https://login.example.com"`)}
+	check("a subject with a provider", got, &token.Claims{Subject: "idp|" + victim, Audience: []string{"orders"}, ClientID: "gateway",
+		Scope: []string{"read", "write"}, Actor: actor("gateway"), Private: vouched})
+	_, got = w.must(t, "role/orders", "payments", ask(first, "payments", "scope", "write"))
+	check("a subject with a provider, on the second hop", got, &token.Claims{Subject: "idp|" + victim, Audience: []string{"payments"}, ClientID: "orders",
+		Scope: []string{"write"}, Actor: actor("orders", "gateway"), Private: vouched})
+
 	// An actor that another issuer names is not taken for ours of that name.
 	_, got = w.must(t, "role/gateway", "orders", ask(w.user(object{"act": object{"sub": "payments", "act": object{"sub": "x", "iss": second}}}), "orders"))
 	check("actors of another issuer", got, &token.Claims{Subject: "idp|" + victim, Audience: []string{"orders"}, ClientID: "gateway", Scope: []string{"read", "write"},

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/serverless-go/cdk/patterns/security/schema"
 	"github.com/serverless-go/cdk/patterns/security/token"
 )
 
@@ -161,8 +162,9 @@ func WithClient(ctx context.Context, identity string) context.Context {
 // Exchange returns a token for the request, or an *Error.
 //
 // The token is for one audience that a rule allows the actor, with no scope that
-// the subject's token lacks, names the actor before those who acted already, and
-// ends no later than the subject's token does.
+// the subject's token lacks, names the actor before those who acted already, says
+// who vouches for the subject if the subject's token does, and ends no later than
+// that.
 func (s *Service) Exchange(ctx context.Context, r *Request) (*Response, error) {
 	if err := r.check(); err != nil {
 		return nil, err
@@ -200,7 +202,12 @@ func (s *Service) Exchange(ctx context.Context, r *Request) (*Response, error) {
 	if subject.Expiry.Truncate(time.Second).Sub(now) < time.Second { // it was taken thanks to the leeway
 		return nil, refuse(InvalidRequest, "subject_token has expired")
 	}
+	vouched, err := provider(subject)
+	if err != nil {
+		return nil, err
+	}
 	issued, err := s.o.Issuer.Token(ctx, token.Request{
+		Private: vouched,
 		Subject: source.Prefix + subject.Subject, Tenant: tenant, ClientID: actor.Subject, Audience: r.Audience,
 		Scope: scope, Actor: actor, NotAfter: subject.Expiry,
 	})
@@ -282,6 +289,19 @@ func notValid(name string, err error) *Error {
 		return &Error{Code: InvalidRequest, Description: name + " is not valid", cause: err}
 	}
 	return asError(err)
+}
+
+// provider returns the claim that says who vouches for the subject, if there is
+// one: without it, those whom two providers call alike would become one.
+func provider(subject *token.Claims) (map[string]json.RawMessage, error) {
+	name, ok := subject.Private[schema.ProviderClaim]
+	if !ok {
+		return nil, nil
+	}
+	if subject.Text(schema.ProviderClaim) == "" {
+		return nil, refuse(InvalidRequest, "subject_token names no provider")
+	}
+	return map[string]json.RawMessage{schema.ProviderClaim: name}, nil
 }
 
 // bound reports whether only the holder of a key may use the token (RFC 7800).

@@ -39,6 +39,7 @@ const (
 	EnvBrokerSubjects    = "BROKER_SUBJECTS"     // a Subjects
 	EnvBrokerTenantClaim = "BROKER_TENANT_CLAIM" // the claim that names the tenant
 	EnvBrokerTenant      = "BROKER_TENANT"       // the one tenant, instead of a claim
+	EnvBrokerProviders   = "BROKER_PROVIDERS"    // JSON list of accepted values of ProviderClaim; none: all
 	EnvBrokerSets        = "BROKER_SETS"         // JSON object: permission set -> list of Permission
 )
 
@@ -160,8 +161,8 @@ type ImpersonationRequest struct {
 
 // Refusals of the broker. They say nothing of what was wrong with a token.
 const (
-	// RefusedToken is the code for a token that is not valid, or whose subject
-	// or tenant is not.
+	// RefusedToken is the code for a token that is not valid, or whose subject,
+	// tenant or provider is not.
 	RefusedToken = "invalid_token"
 	// RefusedSet is the code for a permission set that is not known.
 	RefusedSet = "unknown_permission_set"

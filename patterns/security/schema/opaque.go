@@ -18,9 +18,15 @@ const ReferencePrefix = "sgref_"
 const OpaqueToken = "token"
 
 // ProviderClaim is the claim of the internal JWT that says who vouches for its
-// subject: the issuer of the identity provider, or "iam" or "cognito". With the
+// subject: the issuer of the identity provider, or one of the two below. With the
 // subject it names a person as the provider's own token did.
 const ProviderClaim = "idp"
+
+// Providers that are no issuers.
+const (
+	ProviderIAM     = "iam"     // the subject is the ARN of a principal
+	ProviderCognito = "cognito" // the subject is an identity of an identity pool
+)
 
 // JWKSPath is where the JWKS of the internal JWTs is, below the issuer.
 const JWKSPath = "/.well-known/jwks.json"
