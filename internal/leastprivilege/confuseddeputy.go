@@ -1,6 +1,7 @@
 package leastprivilege
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -91,11 +92,17 @@ func namesOwnBucket(st statement) bool {
 // https://docs.github.com/en/actions/concepts/security/openid-connect
 var shared = []string{"token.actions.githubusercontent.com", "gitlab.com", "app.terraform.io", "agent.buildkite.com"}
 
+// owned matches their subjects that name an owner, as in "repo:shop/cdk:*" and
+// "organization:shop:*".
+var owned = regexp.MustCompile(`^[^:*?]+:[^:/*?]+[:/]`)
+
 func federationLimited(st statement, provider string) bool {
 	everybodys := slices.ContainsFunc(shared, func(name string) bool { return strings.HasSuffix(provider, "/"+name) })
 	return slices.ContainsFunc(st.conditions, func(c condition) bool {
 		named := strings.HasSuffix(c.key, ":sub") || strings.HasSuffix(c.key, ":aud") && !everybodys
-		return named && slices.Contains(required, c.operator) && !slices.ContainsFunc(c.values, anyAccount)
+		return named && slices.Contains(required, c.operator) && len(c.values) > 0 && !slices.ContainsFunc(c.values, func(value string) bool {
+			return anyAccount(value) || everybodys && !owned.MatchString(value)
+		})
 	})
 }
 

@@ -33,8 +33,16 @@ func TestConfusedDeputy(t *testing.T) {
 		"any repository":       {assume(`{"Federated":"arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}`, `{}`), "AssumeRolePolicyDocument.Statement[0].Principal.Federated", "githubusercontent"},
 		"any repository's token": {assume(`{"Federated":"arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}`,
 			`{"StringEquals":{"token.actions.githubusercontent.com:aud":"sts.amazonaws.com"}}`), "AssumeRolePolicyDocument.Statement[0].Principal.Federated", "githubusercontent"},
-		"a function's service": {invoke(`"Principal":"sns.amazonaws.com"`), "Principal", "sns.amazonaws.com"},
-		"a function's bucket":  {invoke(`"Principal":"s3.amazonaws.com","SourceArn":"arn:aws:s3:::shop"`), "Principal", "s3.amazonaws.com"},
+		"any repository by a pattern": {assume(`{"Federated":"arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}`,
+			`{"StringLike":{"token.actions.githubusercontent.com:sub":"repo:*"}}`), "AssumeRolePolicyDocument.Statement[0].Principal.Federated", "githubusercontent"},
+		"any owner's main branch": {assume(`{"Federated":"arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}`,
+			`{"StringLike":{"token.actions.githubusercontent.com:sub":"repo:*/*:ref:refs/heads/main"}}`), "AssumeRolePolicyDocument.Statement[0].Principal.Federated", "githubusercontent"},
+		"owners that begin alike": {assume(`{"Federated":"arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}`,
+			`{"StringLike":{"token.actions.githubusercontent.com:sub":["repo:shop/cdk:*","repo:shop*"]}}`), "AssumeRolePolicyDocument.Statement[0].Principal.Federated", "githubusercontent"},
+		"any organization's source": {assume(events, `{"StringLike":{"aws:SourceOrgID":"o-*"}}`), at, "events.amazonaws.com"},
+		"anybody's bucket":          {send("sns.amazonaws.com", `{"ArnLike":{"aws:SourceArn":"arn:aws:s3:::*"}}`), "PolicyDocument.Statement[1].Principal.Service", "sns.amazonaws.com"},
+		"a function's service":      {invoke(`"Principal":"sns.amazonaws.com"`), "Principal", "sns.amazonaws.com"},
+		"a function's bucket":       {invoke(`"Principal":"s3.amazonaws.com","SourceArn":"arn:aws:s3:::shop"`), "Principal", "s3.amazonaws.com"},
 	})
 	spares(t, leastprivilege.ConfusedDeputy, map[string]string{
 		"a source account":      assume(events, `{"StringEquals":{"aws:SourceAccount":{"Ref":"AWS::AccountId"}}}`),
@@ -46,6 +54,8 @@ func TestConfusedDeputy(t *testing.T) {
 		"the own account":       assume(`{"AWS":"arn:aws:iam::111122223333:root"}`, `{}`),
 		"one repository": assume(`{"Federated":"arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}`,
 			`{"StringEquals":{"token.actions.githubusercontent.com:sub":"repo:shop/cdk:ref:refs/heads/main"}}`),
+		"an owner's repositories": assume(`{"Federated":"arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"}`,
+			`{"StringLike":{"token.actions.githubusercontent.com:sub":["repo:shop/*","repo:shop/cdk:*"]}}`),
 		"an identity pool": assume(`{"Federated":"cognito-identity.amazonaws.com"}`, `{"StringEquals":{"cognito-identity.amazonaws.com:aud":"eu-west-1:1"}}`),
 		"a rule invokes":   invoke(`"Principal":"events.amazonaws.com","SourceArn":{"Fn::GetAtt":["Rule","Arn"]}`),
 	})

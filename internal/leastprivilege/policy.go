@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -185,24 +186,48 @@ var required = []string{
 }
 
 // limited reports whether a condition confines the statement to values of one
-// of the keys, of which those that end in ":" are prefixes. A value that
-// every account can bring confines nothing.
+// of the keys.
 func (s statement) limited(keys ...string) bool {
-	return slices.ContainsFunc(s.conditions, func(c condition) bool {
-		known := slices.ContainsFunc(keys, func(key string) bool {
-			return c.key == key || strings.HasSuffix(key, ":") && strings.HasPrefix(c.key, key)
-		})
-		return known && slices.Contains(required, c.operator) && len(c.values) > 0 && !slices.ContainsFunc(c.values, anyAccount)
+	return slices.ContainsFunc(s.conditions, func(c condition) bool { return c.confines(keys...) })
+}
+
+// confines reports whether the condition asks for values of one of the keys, of
+// which those that end in ":" are prefixes. A value that every account can bring
+// confines nothing.
+func (c condition) confines(keys ...string) bool {
+	known := slices.ContainsFunc(keys, func(key string) bool {
+		return c.key == key || strings.HasSuffix(key, ":") && strings.HasPrefix(c.key, key)
 	})
+	return known && slices.Contains(required, c.operator) && len(c.values) > 0 && !slices.ContainsFunc(c.values, func(value string) bool {
+		// An organization's path goes on after its id.
+		id, _, _ := strings.Cut(value, "/")
+		return anyAccount(value) || slices.Contains(ids, c.key) && strings.ContainsAny(id, "*?")
+	})
+}
+
+// ids are the keys whose values AWS hands out at random, so that what begins
+// alike belongs to anybody.
+var ids = []string{
+	"aws:principalaccount", "aws:principalorgid", "aws:principalorgpaths", "aws:sourceaccount", "aws:sourceorgid", "aws:sourceorgpaths", "aws:sourceowner",
+	"aws:sourcevpc", "aws:sourcevpce", "aws:vpceaccount", "aws:vpceorgid", "kms:calleraccount", "s3:dataaccesspointaccount",
 }
 
 // anyAccount reports whether a condition's value fits what every account has.
 func anyAccount(value string) bool {
-	if strings.Trim(value, "*?") == "" || value == "0.0.0.0/0" || value == "::/0" {
+	if strings.Trim(value, "*?:/") == "" {
 		return true
 	}
+	if network, err := netip.ParsePrefix(value); err == nil {
+		return network.Bits() < 8 // two halves are the whole, too
+	}
 	a, ok := parseARN(value)
-	return ok && strings.ContainsAny(a.account, "*?")
+	if !ok {
+		return false
+	}
+	// Where the account is left out, everybody can have what is called so.
+	name, _, _ := strings.Cut(a.resource, "/")
+	return strings.ContainsAny(a.account, "*?") ||
+		a.account == "" && (all(value) || slices.Contains(nameFirst, a.service) && strings.ContainsAny(name, "*?"))
 }
 
 var placeholder = regexp.MustCompile(`\$\{[^{}]*\}`)

@@ -8,7 +8,7 @@ import (
 // PublicAccess refuses doors without a lock.
 var PublicAccess = Rule{
 	ID:      "public-access",
-	Refuses: "a function URL, API route, bucket, queue, topic, bus, table, key, database or identity pool that anybody can reach",
+	Refuses: "a function URL, API route, layer, bucket, queue, topic, bus, table, key, database or identity pool that anybody can reach",
 	Why:     "what is open to the world is found within hours; who means it says why",
 	Source:  "https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-concepts.html",
 	judge: func(s *subject) verdict {
@@ -48,10 +48,35 @@ var doors = map[string]func(*subject) []problem{
 		return refuse(s, "AuthType", "NONE", "AWS_IAM", "let callers sign their requests, or put an API with an authorizer before it")
 	},
 	"AWS::Lambda::Permission": func(s *subject) []problem {
-		if s.text("Principal") != "*" || s.has("SourceArn") || s.has("SourceAccount") || s.has("PrincipalOrgID") {
+		named := s.has("SourceArn") && !slices.ContainsFunc(s.get("SourceArn"), func(v any) bool { return anyAccount(show(v)) })
+		if s.text("Principal") != "*" || named || s.has("SourceAccount") || s.has("PrincipalOrgID") {
 			return nil
 		}
 		return []problem{{"Principal", "*", "a service or an account", "name who invokes the function"}}
+	},
+	"AWS::Lambda::LayerVersionPermission": func(s *subject) []problem {
+		if s.has("OrganizationId") {
+			return nil
+		}
+		return refuse(s, "Principal", "*", "an account, or OrganizationId beside it", "name who may use the layer, which holds your code")
+	},
+	"AWS::Events::EventBusPolicy": func(s *subject) []problem {
+		organization := condition{operator: s.text("Condition.Type"), key: strings.ToLower(s.text("Condition.Key"))}
+		for _, v := range s.get("Condition.Value") {
+			organization.values = append(organization.values, show(v))
+		}
+		if s.has("Condition") && organization.confines(callers...) {
+			return nil
+		}
+		return refuse(s, "Principal", "*", "an account, or Condition with aws:PrincipalOrgID", "name who may send events")
+	},
+	"AWS::ApiGateway::RestApi": openOperations,
+	"AWS::ApiGatewayV2::Api": func(s *subject) []problem {
+		found := openOperations(s)
+		if s.has("Target") { // quick create: a route without an authorizer
+			found = append(found, problem{"Target", s.text("Target"), "none", "make routes with an authorizer"})
+		}
+		return found
 	},
 	"AWS::ApiGatewayV2::Route": func(s *subject) []problem {
 		// Of a web socket's routes, the one that connects asks who calls.
@@ -68,7 +93,18 @@ var doors = map[string]func(*subject) []problem{
 		return open(s, "AuthorizationType")
 	},
 	"AWS::AppSync::GraphQLApi": func(s *subject) []problem {
-		return refuse(s, "AuthenticationType", "API_KEY", "AWS_IAM, AMAZON_COGNITO_USER_POOLS, OPENID_CONNECT or AWS_LAMBDA", "an API key is no secret of one caller")
+		const allowed, fix = "AWS_IAM, AMAZON_COGNITO_USER_POOLS, OPENID_CONNECT or AWS_LAMBDA", "an API key is no secret of one caller"
+		found := refuse(s, "AuthenticationType", "API_KEY", allowed, fix)
+		for _, list := range s.get("AdditionalAuthenticationProviders") {
+			for _, provider := range elements(list) {
+				for _, kind := range dig(provider, []string{"AuthenticationType"}) {
+					if kind == any("API_KEY") {
+						found = append(found, problem{"AdditionalAuthenticationProviders.AuthenticationType", "API_KEY", allowed, fix})
+					}
+				}
+			}
+		}
+		return found
 	},
 	"AWS::Cognito::IdentityPool": func(s *subject) []problem {
 		return refuse(s, "AllowUnauthenticatedIdentities", "true", "false", "let callers sign in")

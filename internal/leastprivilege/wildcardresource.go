@@ -76,26 +76,30 @@ func confinable(action string) bool {
 
 // more is an ARN with a wildcard put to its end, which names also what is
 // called alike.
-var more = regexp.MustCompile(`^\$\{[^{}]+\.Arn\}\*`)
+var more = regexp.MustCompile(`^\$\{[^{}]+\.Arn\}[*?]`)
 
 // nameFirst are the services whose ARNs have no kind before the name.
-var nameFirst = []string{"execute-api", "neptune-db", "s3", "sns", "sqs"}
+var nameFirst = []string{"codecommit", "execute-api", "neptune-db", "s3", "sns", "sqs"}
 
 // all reports whether a resource stands for all of its kind.
 func all(resource string) bool {
-	if resource == "*" || more.MatchString(resource) {
+	if anything(resource) || more.MatchString(resource) {
 		return true
 	}
 	a, ok := parseARN(resource)
 	if !ok {
 		return false
 	}
-	if a.resource == "*" {
-		return true
-	}
-	if slices.Contains(nameFirst, a.service) {
-		return strings.HasPrefix(a.resource, "*")
-	}
 	parts := strings.FieldsFunc(a.resource, func(c rune) bool { return c == '/' || c == ':' })
-	return parts[0] == "*" || len(parts) > 1 && parts[1] == "*"
+	switch {
+	case len(parts) == 0:
+		return false
+	case slices.Contains(nameFirst, a.service):
+		return strings.ContainsAny(a.resource[:1], "*?")
+	}
+	// A wildcard in the kind covers the names, too.
+	return strings.ContainsAny(parts[0], "*?") || len(parts) > 1 && anything(parts[1])
 }
+
+// anything reports whether a pattern fits whatever is there.
+func anything(pattern string) bool { return pattern != "" && strings.Trim(pattern, "*?") == "" }
