@@ -1,11 +1,13 @@
 package notebook_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -95,6 +97,7 @@ func (r *records) Record(_ context.Context, action, note, _ string) error {
 type notebooks struct {
 	*notes.Service
 	faults *engine.Faults
+	files  *files
 	broker *broker
 	book   *records
 	door   *inner.Door
@@ -103,10 +106,11 @@ type notebooks struct {
 
 func newNotebooks(t *testing.T) *notebooks {
 	t.Helper()
-	n := &notebooks{faults: &engine.Faults{}, broker: &broker{}, book: &records{}}
+	faults := &engine.Faults{}
+	n := &notebooks{faults: faults, files: &files{next: faults, kept: map[string]kept{}, before: map[string]func(){}}, broker: &broker{}, book: &records{}}
 	cfg := engine.DynamoDB(t).Config()
 	_, table := newTable(t, cfg)
-	cfg.HTTPClient = n.faults
+	cfg.HTTPClient = n.files
 	cfg.RetryMaxAttempts = 1
 	n.Service = &notes.Service{Users: identity.New(cfg, n.broker, nil), Table: table, Bucket: "files", Journal: n.book, Now: time.Now}
 	routes := map[string][]string{}
@@ -146,6 +150,121 @@ func (n *notebooks) send(t *testing.T, route, note, contentType, body string) ev
 	return answer
 }
 
+// files plays S3, and pauses calls: before it has what happens ahead of the next
+// call of an operation.
+type files struct {
+	next   aws.HTTPClient // DynamoDB
+	kept   map[string]kept
+	before map[string]func()
+}
+
+type kept struct {
+	etag    string
+	content []byte
+}
+
+func (f *files) Do(r *http.Request) (*http.Response, error) {
+	operation := r.Method
+	if target := r.Header.Get("X-Amz-Target"); target != "" {
+		operation = target[strings.LastIndexByte(target, '.')+1:]
+	}
+	if before := f.before[operation]; before != nil {
+		delete(f.before, operation)
+		before()
+	}
+	answer := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody, Request: r}
+	now, ok := f.kept[r.URL.Path]
+	switch operation {
+	case http.MethodPut:
+		content, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		f.kept[r.URL.Path] = kept{etag: `"` + rand.Text() + `"`, content: content}
+		answer.Header.Set("ETag", f.kept[r.URL.Path].etag)
+	case http.MethodGet:
+		if !ok {
+			answer.StatusCode = http.StatusForbidden // as for who may not list
+		}
+		answer.Body = io.NopCloser(bytes.NewReader(now.content))
+	case http.MethodDelete:
+		if match := r.Header.Get("If-Match"); match != "" && match != now.etag {
+			answer.StatusCode = http.StatusPreconditionFailed
+			break
+		}
+		delete(f.kept, r.URL.Path)
+		answer.StatusCode = http.StatusNoContent
+	default:
+		return f.next.Do(r)
+	}
+	return answer, nil
+}
+
+// A file and its note go together, whatever comes between the calls that it
+// takes.
+func TestNotesFilesAndDeletion(t *testing.T) {
+	const pdf, gone = "application/pdf", 404
+	for _, c := range []struct {
+		name   string
+		route  string // what is paused
+		before string // which of its calls
+		do     []string
+		want   int    // of what was paused
+		file   string // that the note has in the end; empty: neither note nor file
+	}{
+		{"file put while its note is deleted", notebook.RouteDelete, "DeleteItem", []string{"put two"}, 200, ""},
+		{"two files put while their note is deleted", notebook.RouteDelete, "DeleteItem", []string{"put two", "put three"}, 200, ""},
+		{"note deleted while its file is put", notebook.RoutePutFile, "UpdateItem", []string{"delete"}, gone, ""},
+		{"note deleted while its file is put, as another deletion is", notebook.RoutePutFile, "UpdateItem", []string{"delete", "delete"}, gone, ""},
+		{"note made anew while its file is put", notebook.RoutePutFile, "UpdateItem", []string{"delete", "write", "put two", "delete"}, gone, ""},
+		{"note deleted and made anew while it is deleted", notebook.RouteDelete, "DELETE", []string{"delete", "write", "put two"}, 200, ""},
+		{"note without a file made anew while it is deleted", notebook.RouteDelete, "DeleteItem", []string{"delete", "write"}, 200, ""},
+		{"note made anew before the file of the one before is taken away", notebook.RoutePutFile, "UpdateItem", []string{"delete, then before the next DELETE write and put two"}, gone, "two"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := newNotebooks(t)
+			do := func(what string) int {
+				switch what {
+				case "delete":
+					return n.send(t, notebook.RouteDelete, "a", "", "").StatusCode
+				case "write":
+					return n.send(t, notebook.RouteWrite, "a", asJSON, `{"title":"A"}`).StatusCode
+				}
+				return n.send(t, notebook.RoutePutFile, "a", pdf, strings.TrimPrefix(what, "put ")).StatusCode
+			}
+			do("write")
+			do("put one")
+			n.files.before[c.before] = func() {
+				for _, what := range c.do {
+					if strings.HasPrefix(what, "delete,") {
+						do("delete")
+						n.files.before["DELETE"] = func() { do("write"); do("put two") }
+						continue
+					}
+					if status := do(what); status != 200 {
+						t.Errorf("%s: status %d", what, status)
+					}
+				}
+			}
+			what := "delete"
+			if c.route == notebook.RoutePutFile {
+				what = "put last"
+			}
+			if status := do(what); status != c.want {
+				t.Errorf("status %d, want %d", status, c.want)
+			}
+			read, file := n.send(t, notebook.RouteRead, "a", "", ""), n.send(t, notebook.RouteFile, "a", "", "")
+			content, _ := base64.StdEncoding.DecodeString(file.Body)
+			switch {
+			case c.file == "" && (read.StatusCode != gone || len(n.files.kept) > 0):
+				t.Errorf("status %d, files %v: something is left", read.StatusCode, n.files.kept)
+			case c.file != "" && (read.StatusCode != 200 || string(content) != c.file):
+				t.Errorf("status %d, file %q", read.StatusCode, content)
+			}
+		})
+	}
+}
+
 const asJSON = "application/json"
 
 func TestNotes(t *testing.T) {
@@ -170,6 +289,7 @@ func TestNotes(t *testing.T) {
 		{notebook.RoutePutFile, "a", "application/pdf", "", 413, ""},
 		{notebook.RoutePutFile, "a", "application/pdf", strings.Repeat("x", notes.MaxFile+1), 413, ""},
 		{notebook.RoutePutFile, "a", "no type", "x", 415, ""},
+		{notebook.RoutePutFile, "a", "text/csv", "caf\ufffd;1", 415, "application/octet-stream"},
 		{notebook.RoutePutFile, "a", "text/plain; x=\"a\r\nb\"", "x", 415, ""},
 		{notebook.RoutePutFile, "c", "application/pdf", "x", 404, ""},
 	} {

@@ -18,6 +18,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -237,6 +238,12 @@ func (s *Service) putFile(ctx context.Context, r *api.Request, name string) (*ap
 	}
 	if len(content) == 0 || len(content) > MaxFile {
 		return nil, &api.Problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("A file has 1 to %d bytes.", MaxFile)}
+	}
+	// API Gateway hands on what it takes for text as a text, and what is not UTF-8
+	// in it is lost.
+	if !r.IsBase64Encoded && strings.ContainsRune(r.Body, utf8.RuneError) {
+		return nil, &api.Problem{Status: http.StatusUnsupportedMediaType,
+			Detail: "The file is said to be text and has characters that are not UTF-8, or U+FFFD: send it as application/octet-stream."}
 	}
 	contentType := r.Headers["content-type"]
 	if _, _, err := mime.ParseMediaType(contentType); err != nil || strings.ContainsAny(contentType, "\r\n") || len(contentType) > 100 {

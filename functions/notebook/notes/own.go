@@ -3,6 +3,7 @@ package notes
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"time"
@@ -25,6 +26,9 @@ type Note struct {
 	Changed time.Time `json:"changed" dynamodbav:"changed"`
 	File    string    `json:"file,omitempty" dynamodbav:"file"` // the file's media type, if there is one
 }
+
+// upload is the attribute of a note that is another for each file that was put.
+const upload = "upload"
 
 // own is what one user's rights reach. It does not outlive the request.
 type own struct {
@@ -101,17 +105,40 @@ func (o *own) write(ctx context.Context, n *Note) (*Note, error) {
 	return kept, attributevalue.UnmarshalMap(out.Attributes, kept)
 }
 
-// delete takes the file first: a note that is left behind can be deleted again.
+// deletions bounds how often a note is deleted against files that are put
+// meanwhile.
+const deletions = 4
+
+// delete takes the file first: a note that is left behind can be deleted again,
+// a file without a note nobody would miss. The note goes only if no file was put
+// since. A file that is put and not told to the note yet is its putter's to take
+// away.
 func (o *own) delete(ctx context.Context, name string) error {
-	if err := o.deleteFile(ctx, name); err != nil {
-		return err
+	for range deletions {
+		out, err := o.db.GetItem(ctx, &dynamodb.GetItemInput{TableName: &o.table, Key: o.item(name), ConsistentRead: aws.Bool(true),
+			ProjectionExpression: aws.String(upload)})
+		if err != nil {
+			return err
+		}
+		if err := o.deleteFile(ctx, name, nil); err != nil {
+			return err
+		}
+		in := &dynamodb.DeleteItemInput{TableName: &o.table, Key: o.item(name), ConditionExpression: aws.String("attribute_not_exists(" + upload + ")")}
+		if seen, ok := out.Item[upload]; ok {
+			in.ConditionExpression = aws.String(upload + " = :seen")
+			in.ExpressionAttributeValues = map[string]types.AttributeValue{":seen": seen}
+		}
+		_, err = o.db.DeleteItem(ctx, in)
+		if changed := (*types.ConditionalCheckFailedException)(nil); !errors.As(err, &changed) {
+			return err
+		}
 	}
-	_, err := o.db.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &o.table, Key: o.item(name)})
-	return err
+	return again("The note's file is changed all the time. Send the request again.")
 }
 
-func (o *own) deleteFile(ctx context.Context, name string) error {
-	_, err := o.objects.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &o.bucket, Key: aws.String(o.prefix + name)})
+// deleteFile deletes the file, with an ETag only if it is still the one.
+func (o *own) deleteFile(ctx context.Context, name string, etag *string) error {
+	_, err := o.objects.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &o.bucket, Key: aws.String(o.prefix + name), IfMatch: etag})
 	return err
 }
 
@@ -133,21 +160,22 @@ func (o *own) file(ctx context.Context, name string) (content []byte, contentTyp
 }
 
 // putFile keeps the file and then tells the note. If the note was deleted
-// meanwhile the file goes, too.
+// meanwhile the file goes, too, but not the one of a note that was made anew.
 func (o *own) putFile(ctx context.Context, name, contentType string, content []byte) error {
-	if _, err := o.objects.PutObject(ctx, &s3.PutObjectInput{
+	kept, err := o.objects.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &o.bucket, Key: aws.String(o.prefix + name), Body: bytes.NewReader(content), ContentType: &contentType,
-	}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
-	_, err := o.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName: &o.table, Key: o.item(name), UpdateExpression: aws.String("SET #file = :type"),
+	_, err = o.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName: &o.table, Key: o.item(name), UpdateExpression: aws.String("SET #file = :type, " + upload + " = :upload"),
 		ConditionExpression:       aws.String("attribute_exists(" + notebook.PK + ")"),
 		ExpressionAttributeNames:  map[string]string{"#file": "file"},
-		ExpressionAttributeValues: map[string]types.AttributeValue{":type": &types.AttributeValueMemberS{Value: contentType}},
+		ExpressionAttributeValues: map[string]types.AttributeValue{":type": &types.AttributeValueMemberS{Value: contentType}, ":upload": &types.AttributeValueMemberS{Value: rand.Text()}},
 	})
 	if gone := (*types.ConditionalCheckFailedException)(nil); errors.As(err, &gone) {
-		return errors.Join(notFound, o.deleteFile(ctx, name))
+		return errors.Join(notFound, o.deleteFile(ctx, name, kept.ETag))
 	}
 	return err
 }
