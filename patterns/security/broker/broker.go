@@ -232,6 +232,11 @@ func (b *Broker) Assume(ctx context.Context, r schema.ImpersonationRequest) (*sc
 		TransitiveTagKeys: []string{schema.TagSubject, schema.TagTenant},
 		Policy:            &policy,
 	})
+	if tooLarge := (*types.PackedPolicyTooLargeException)(nil); errors.As(err, &tooLarge) {
+		// A refusal: the length of a user's own name can bring it about.
+		slog.ErrorContext(ctx, "role not assumed", "code", code(err), "user", source, "set", r.Set)
+		return &schema.ImpersonationResponse{Error: schema.RefusedSize}, nil
+	}
 	if err != nil {
 		slog.ErrorContext(ctx, "role not assumed", "code", code(err), "user", source, "set", r.Set)
 		return nil, ErrUnavailable
@@ -242,7 +247,8 @@ func (b *Broker) Assume(ctx context.Context, r schema.ImpersonationRequest) (*sc
 		slog.ErrorContext(ctx, "role not assumed", "code", "no credentials", "user", source, "set", r.Set)
 		return nil, ErrUnavailable
 	}
-	slog.InfoContext(ctx, "role assumed", "user", source, "set", r.Set)
+	// STS packs policy and tags; at 100 percent it takes no more.
+	slog.InfoContext(ctx, "role assumed", "user", source, "set", r.Set, "packedPercent", aws.ToInt32(out.PackedPolicySize))
 	return &schema.ImpersonationResponse{
 		AccessKeyID: *c.AccessKeyId, SecretAccessKey: *c.SecretAccessKey, SessionToken: *c.SessionToken,
 		Expires: *c.Expiration, TokenExpires: claims.Expiry,

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	ststypes "github.com/aws/aws-sdk-go-v2/service/sts/types"
 	"github.com/aws/smithy-go"
 
@@ -194,7 +196,7 @@ func TestBrokerItems(t *testing.T) {
 
 // STS that cannot answer closes, and the refusal can be tried again.
 func TestBrokerUnavailable(t *testing.T) {
-	for _, code := range []string{"Throttling", "ServiceUnavailable", "RegionDisabledException", "AccessDenied", "PackedPolicyTooLarge"} {
+	for _, code := range []string{"Throttling", "ServiceUnavailable", "RegionDisabledException", "AccessDenied"} {
 		t.Run(code, func(t *testing.T) {
 			w := newWorld(t, false)
 			raw := user("acme", "ann").token()
@@ -213,6 +215,35 @@ func TestBrokerUnavailable(t *testing.T) {
 			}
 			t.Error("it stays closed")
 		})
+	}
+}
+
+// packed says how large STS found policy and tags.
+type packed struct{ broker.STS }
+
+func (p packed) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput, o ...func(*sts.Options)) (*sts.AssumeRoleOutput, error) {
+	out, err := p.STS.AssumeRole(ctx, in, o...)
+	if err == nil {
+		out.PackedPolicySize = aws.Int32(73)
+	}
+	return out, err
+}
+
+// STS packs policy and tags, and nobody but STS knows how large they get: the
+// log tells before it is too much, and then trying again does not help.
+func TestBrokerPackedSize(t *testing.T) {
+	w := newWorld(t, false)
+	w.broker.STS = packed{w.broker.STS}
+	raw := user("acme", "ann").token()
+	if r, err := w.ask(t, raw, "read-own"); err != nil || r.Error != "" || !strings.Contains(w.logs.String(), `"packedPercent":73`) {
+		t.Errorf("answer %v, %v; the log does not tell the size: %s", r.Error, err, w.logs)
+	}
+	w.sts.Fail("AssumeRole", "PackedPolicyTooLarge", 1)
+	if r, err := w.ask(t, raw, "read-own"); err != nil || r.Error != schema.RefusedSize || r.SecretAccessKey != "" {
+		t.Errorf("answer %v, %v", r.Error, err)
+	}
+	if !strings.Contains(w.logs.String(), `"code":"PackedPolicyTooLarge"`) {
+		t.Errorf("the log does not say why: %s", w.logs)
 	}
 }
 

@@ -16,8 +16,9 @@ import (
 var (
 	// ErrToken says that the token is missing or refused: answer 401.
 	ErrToken = errors.New("identity: the token is not valid")
-	// ErrSet says that the broker does not know the permission set.
-	ErrSet = errors.New("identity: the broker does not know the permission set")
+	// ErrSet says that the broker does not know the permission set, or that STS
+	// does not take it: answer 500, for trying again does not help.
+	ErrSet = errors.New("identity: the permission set cannot be used")
 	// ErrUnavailable says that the broker could not be reached or could not
 	// decide: answer 503, trying again may help.
 	ErrUnavailable = errors.New("identity: the broker is unavailable")

@@ -52,7 +52,7 @@ func (h *handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 }
 
 // answer turns an error into an HTTP response with one of a few fixed texts. A
-// permission set that the broker does not know is a mistake of ours: 500.
+// permission set that cannot be used is a mistake of ours: 500.
 func answer(err error) ([]byte, error) {
 	response := events.APIGatewayV2HTTPResponse{Headers: map[string]string{"content-type": "application/problem+json"}}
 	switch {

@@ -269,6 +269,7 @@ func TestFailsClosed(t *testing.T) {
 		status int
 	}{
 		{"refused token", &fake{change: refusal(schema.RefusedToken)}, identity.ErrToken, 401},
+		{"set too large for STS", &fake{change: refusal(schema.RefusedSize)}, identity.ErrSet, 500},
 		{"unknown set", &fake{change: refusal(schema.RefusedSet)}, identity.ErrSet, 500},
 		{"refused request", &fake{change: refusal(schema.RefusedRequest)}, identity.ErrUnavailable, 503},
 		{"refusal that is not known", &fake{change: refusal("?")}, identity.ErrUnavailable, 503},

@@ -134,8 +134,8 @@ func (u *Users) ask(ctx context.Context, token, set string) (*session, error) {
 	case "":
 	case schema.RefusedToken:
 		return nil, ErrToken
-	case schema.RefusedSet:
-		slog.ErrorContext(ctx, "the broker does not know the permission set", "set", set)
+	case schema.RefusedSet, schema.RefusedSize:
+		slog.ErrorContext(ctx, "the permission set cannot be used", "code", r.Error, "set", set)
 		return nil, ErrSet
 	default:
 		slog.ErrorContext(ctx, "the broker refuses", "code", r.Error)

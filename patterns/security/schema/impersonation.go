@@ -166,6 +166,9 @@ const (
 	RefusedToken = "invalid_token"
 	// RefusedSet is the code for a permission set that is not known.
 	RefusedSet = "unknown_permission_set"
+	// RefusedSize is the code for a permission set that, with the user's tags, is
+	// larger than STS takes. Trying again does not help.
+	RefusedSize = "permission_set_too_large"
 	// RefusedRequest is the code for a request that cannot be read.
 	RefusedRequest = "invalid_request"
 )
