@@ -120,7 +120,8 @@ type OpaqueInvocationProps struct {
 	// Default: new ones, retained when they leave the stack.
 	SigningKeys []awskms.IKey
 	// SignaturesPerSecond is the most signatures that one instance of the
-	// authorizer asks KMS for, 1 to 1,000.
+	// authorizer asks KMS for on average, 1 to 1,000; as many may be asked at once,
+	// and one that fails is asked for once more.
 	//
 	// Default: 50.
 	SignaturesPerSecond int

@@ -33,7 +33,7 @@ func FromEnv(cfg aws.Config) (*Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := kms.NewFromConfig(cfg)
+	client := token.NewKMSClient(cfg)
 	options := exchange.Options{
 		Issuer: token.NewIssuer(settings.Issuer, token.NewSigner(client, settings.Key, nil),
 			&token.IssuerOptions{Lifetime: time.Duration(settings.Lifetime) * time.Second}),

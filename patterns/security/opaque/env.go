@@ -11,7 +11,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/serverless-go/cdk/patterns/security/schema"
@@ -53,7 +52,7 @@ func fromEnv(cfg aws.Config, getenv func(string) string) (*Authorizer, error) {
 	if err := errors.Join(e.errs...); err != nil {
 		return nil, err
 	}
-	a.Issuer = token.NewIssuer(issuer, token.NewSigner(kms.NewFromConfig(cfg), key, nil),
+	a.Issuer = token.NewIssuer(issuer, token.NewSigner(token.NewKMSClient(cfg), key, nil),
 		&token.IssuerOptions{Lifetime: life, MinLife: minLife(life, kept), MaxRate: rate})
 	return a, nil
 }

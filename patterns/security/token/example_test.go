@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"github.com/serverless-go/cdk/patterns/security/token"
 )
@@ -35,7 +34,7 @@ func list(http.ResponseWriter, string, string) {}
 
 func ExampleIssuer() {
 	var cfg aws.Config // from config.LoadDefaultConfig
-	signer := token.NewSigner(kms.NewFromConfig(cfg), "alias/tokens", nil)
+	signer := token.NewSigner(token.NewKMSClient(cfg), "alias/tokens", nil)
 	issuer := token.NewIssuer("https://tokens.example.com", signer, &token.IssuerOptions{Lifetime: 5 * time.Minute})
 
 	issued, err := issuer.Token(context.Background(), token.Request{

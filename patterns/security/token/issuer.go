@@ -43,7 +43,8 @@ type IssuerOptions struct {
 // no more than MaxTokens are in use, and for all together MaxRate a second and a
 // burst of as many. Beyond that rate Token returns an error that Is
 // ErrUnavailable. Failures count, too, and are not remembered; the retries of
-// the KMS client come on top. Each process counts for itself.
+// the KMS client come on top: with NewKMSClient one for each that failed. Each
+// process counts for itself, and may ask for its burst when it starts.
 type Issuer struct {
 	issuer string
 	signer *Signer

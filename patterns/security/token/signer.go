@@ -29,6 +29,13 @@ type KMSAPI interface {
 	GetPublicKey(context.Context, *kms.GetPublicKeyInput, ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error)
 }
 
+// NewKMSClient returns a KMS client for a Signer, which tries a failed call once
+// more and not, like others, twice: users do not see a failure that passes, and a
+// quota that is used up is not asked three times as much.
+func NewKMSClient(cfg aws.Config) *kms.Client {
+	return kms.NewFromConfig(cfg, func(o *kms.Options) { o.RetryMaxAttempts = 2 })
+}
+
 // SignerOptions are the options of a Signer.
 type SignerOptions struct {
 	// Timeout is the time for a call of KMS, its retries included. Default: 3 s.

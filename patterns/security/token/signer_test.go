@@ -286,6 +286,27 @@ func TestSignerTimeout(t *testing.T) {
 	}
 }
 
+// A failure that passes is not seen, and one that stays is not asked for more than
+// twice.
+func TestSignerTriesTwice(t *testing.T) {
+	double, _, id := newKMS(t)
+	signer := token.NewSigner(token.NewKMSClient(double.Config()), id, nil)
+	if _, err := signer.KeyID(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		failures, calls int
+		fails           bool
+	}{{1, 2, false}, {2, 2, true}} {
+		before := double.Calls("Sign")
+		double.Fail("Sign", "ThrottlingException", tt.failures)
+		_, err := signer.Sign(t.Context(), "at+jwt", toSign())
+		if calls := double.Calls("Sign") - before; calls != tt.calls || errors.Is(err, token.ErrUnavailable) != tt.fails {
+			t.Errorf("after %d failures: %d calls, error %v", tt.failures, calls, err)
+		}
+	}
+}
+
 func FuzzDER(f *testing.F) {
 	sig, err := ecdsa.SignASN1(rand.Reader, keys().ec, make([]byte, 32))
 	if err != nil {
