@@ -198,7 +198,8 @@ func (g *Gateway) addUsers(p *GatewayProps) {
 }
 
 // providers are those who vouch for the users: references that another one's
-// users still hold open nobody's notes.
+// users still hold open nobody's notes. ARNs of principals and identities of pools
+// are never spelt alike.
 func providers(identity Identity) []string {
 	if identity.Issuer == "" {
 		return []string{schema.ProviderIAM, schema.ProviderCognito}
