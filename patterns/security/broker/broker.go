@@ -247,8 +247,8 @@ func (b *Broker) Assume(ctx context.Context, r schema.ImpersonationRequest) (*sc
 		slog.ErrorContext(ctx, "role not assumed", "code", "no credentials", "user", source, "set", r.Set)
 		return nil, ErrUnavailable
 	}
-	// STS packs policy and tags; at 100 percent it takes no more.
-	slog.InfoContext(ctx, "role assumed", "user", source, "set", r.Set, "packedPercent", aws.ToInt32(out.PackedPolicySize))
+	// STS packs policy and tags into the token; at 100 percent it takes no more.
+	slog.InfoContext(ctx, "role assumed", "user", source, "set", r.Set, "tokenPercent", aws.ToInt32(out.SessionTokenUtilization))
 	return &schema.ImpersonationResponse{
 		AccessKeyID: *c.AccessKeyId, SecretAccessKey: *c.SecretAccessKey, SessionToken: *c.SessionToken,
 		Expires: *c.Expiration, TokenExpires: claims.Expiry,

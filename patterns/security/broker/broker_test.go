@@ -224,7 +224,7 @@ type packed struct{ broker.STS }
 func (p packed) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput, o ...func(*sts.Options)) (*sts.AssumeRoleOutput, error) {
 	out, err := p.STS.AssumeRole(ctx, in, o...)
 	if err == nil {
-		out.PackedPolicySize = aws.Int32(73)
+		out.SessionTokenUtilization = aws.Int32(73)
 	}
 	return out, err
 }
@@ -235,7 +235,7 @@ func TestBrokerPackedSize(t *testing.T) {
 	w := newWorld(t, false)
 	w.broker.STS = packed{w.broker.STS}
 	raw := user("acme", "ann").token()
-	if r, err := w.ask(t, raw, "read-own"); err != nil || r.Error != "" || !strings.Contains(w.logs.String(), `"packedPercent":73`) {
+	if r, err := w.ask(t, raw, "read-own"); err != nil || r.Error != "" || !strings.Contains(w.logs.String(), `"tokenPercent":73`) {
 		t.Errorf("answer %v, %v; the log does not tell the size: %s", r.Error, err, w.logs)
 	}
 	w.sts.Fail("AssumeRole", "PackedPolicyTooLarge", 1)
