@@ -593,6 +593,94 @@ func TestDocsAlarmAccessorsSeesMistakes(t *testing.T) {
 	}
 }
 
+// docsConstructProblems finds constructs of a package, which its files make as
+// NewX(scope, id, props), that its tests neither look at as constructs, in a
+// TestXIsConstruct, nor show to a reader, in an ExampleNewX.
+func docsConstructProblems(files, tests []*ast.File) (problems []string) {
+	written, looks := map[string]bool{}, map[string]bool{}
+	for _, file := range tests {
+		for _, decl := range file.Decls {
+			f, ok := decl.(*ast.FuncDecl)
+			if !ok || f.Recv != nil {
+				continue
+			}
+			written[f.Name.Name] = true
+			ast.Inspect(f, func(n ast.Node) bool {
+				if call, ok := n.(*ast.CallExpr); ok && types.ExprString(call.Fun) == "cdktest.IsConstruct" {
+					looks[f.Name.Name] = true
+				}
+				return true
+			})
+		}
+	}
+	for _, file := range files {
+		for _, decl := range file.Decls {
+			f, ok := decl.(*ast.FuncDecl)
+			if !ok || f.Recv != nil || len(f.Type.Params.List) == 0 || types.ExprString(f.Type.Params.List[0].Type) != "constructs.Construct" {
+				continue
+			}
+			x, made := strings.CutPrefix(f.Name.Name, "New")
+			if !made || x == "" { // alarm.New makes a resource
+				continue
+			}
+			if test := "Test" + x + "IsConstruct"; !looks[test] {
+				problems = append(problems, x+" has no "+test+" that calls cdktest.IsConstruct")
+			}
+			if example := "ExampleNew" + x; !written[example] {
+				problems = append(problems, x+" has no "+example)
+			}
+		}
+	}
+	return problems
+}
+
+// Every construct can be a scope, be tagged and be depended upon, and has an
+// example.
+func TestDocsConstructs(t *testing.T) {
+	packages, checked := map[string][]*ast.File{}, 0
+	docsWalk(t, "../patterns", func(file string) {
+		dir := path.Dir(filepath.ToSlash(file))
+		packages[dir] = append(packages[dir], docsParse(t, file))
+	})
+	for _, dir := range slices.Sorted(maps.Keys(packages)) {
+		names, err := filepath.Glob(dir + "/*_test.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var tests []*ast.File
+		for _, name := range names {
+			tests = append(tests, docsParse(t, name))
+		}
+		for _, problem := range docsConstructProblems(packages[dir], tests) {
+			t.Errorf("%s: %s", dir, problem)
+		}
+		checked += len(docsConstructProblems(packages[dir], nil)) / 2
+	}
+	if checked < 30 {
+		t.Errorf("%d constructs were found: this test looks at the wrong functions", checked)
+	}
+}
+
+func TestDocsConstructsSeesMistakes(t *testing.T) {
+	parse := func(source string) []*ast.File {
+		file, err := parser.ParseFile(token.NewFileSet(), "p.go", "package p\n\n"+source, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []*ast.File{file}
+	}
+	files := parse("func NewA(scope constructs.Construct, id string, p *AProps) *A\n\nfunc NewB(scope constructs.Construct, id string, p *BProps) *B\n\n" +
+		"func NewC(scope, inner constructs.Construct) *C\n\nfunc NewD(name string) *D\n\nfunc (a *A) NewE(scope constructs.Construct) *E\n\nfunc newF(scope constructs.Construct) *F\n\n" +
+		"func New(scope constructs.Construct, id string) awscloudwatch.CfnAlarm\n")
+	tests := parse("func TestAIsConstruct(t *testing.T) { cdktest.IsConstruct(t, NewA()) }\n\nfunc ExampleNewA() {}\n\n" +
+		"func TestBIsConstruct(t *testing.T) { awscdk.Tags_Of(NewB()) }\n\nfunc (c *C) ExampleNewC() {}\n\nfunc TestC(t *testing.T) { cdktest.IsConstruct(t, NewC()) }\n")
+	want := "B has no TestBIsConstruct that calls cdktest.IsConstruct; B has no ExampleNewB; " +
+		"C has no TestCIsConstruct that calls cdktest.IsConstruct; C has no ExampleNewC"
+	if got := strings.Join(docsConstructProblems(files, tests), "; "); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // Every exported name of a public package has a comment that begins with it
 // and ends as a sentence does.
 func TestDocsComments(t *testing.T) {

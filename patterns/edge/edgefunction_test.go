@@ -32,14 +32,14 @@ func edgeFunctionProps() *edge.EdgeFunctionProps {
 	}
 }
 
-func TestEdgeFunction_Defaults(t *testing.T) {
+func TestEdgeFunctionDefaults(t *testing.T) {
 	_, stack := edgeFunctionStack(t, "us-east-1")
 	f := edge.NewEdgeFunction(stack, "Sign", edgeFunctionProps())
 	awscdk.Tags_Of(f).Add(jsii.String("team"), jsii.String("edge"), nil)
 	cdktest.Golden(t, stack)
 }
 
-func TestEdgeFunction_OtherRegion(t *testing.T) {
+func TestEdgeFunctionOtherRegion(t *testing.T) {
 	app, stack := edgeFunctionStack(t, "eu-central-1")
 	p := edgeFunctionProps()
 	p.Event, p.Memory, p.Timeout, p.StackID = edge.OriginRequest, 512, 30*time.Second, "Edge"
@@ -53,7 +53,7 @@ func TestEdgeFunction_OtherRegion(t *testing.T) {
 
 // Functions of one stack share the stack in us-east-1, even with equal ids in
 // different scopes, and grants reach the role there.
-func TestEdgeFunction_Shared(t *testing.T) {
+func TestEdgeFunctionShared(t *testing.T) {
 	app, stack := edgeFunctionStack(t, "eu-central-1")
 	for _, id := range []string{"A", "B"} {
 		p := edgeFunctionProps()
@@ -67,7 +67,7 @@ func TestEdgeFunction_Shared(t *testing.T) {
 }
 
 // The alarms of a region are in its own stack and refer to no other.
-func TestEdgeFunction_Alarms(t *testing.T) {
+func TestEdgeFunctionAlarms(t *testing.T) {
 	app, stack := edgeFunctionStack(t, "us-east-1")
 	p := edgeFunctionProps()
 	p.Name, p.Event, p.Timeout = "sign", edge.OriginRequest, 10*time.Second
@@ -101,7 +101,14 @@ func TestEdgeFunction_Alarms(t *testing.T) {
 	}
 }
 
-func TestEdgeFunction_Rejects(t *testing.T) {
+func TestEdgeFunctionIsConstruct(t *testing.T) {
+	for _, region := range []string{"us-east-1", "eu-central-1"} {
+		_, stack := edgeFunctionStack(t, region)
+		cdktest.IsConstruct(t, edge.NewEdgeFunction(stack, "Sign", edgeFunctionProps()))
+	}
+}
+
+func TestEdgeFunctionRejects(t *testing.T) {
 	t.Run("nil", func(t *testing.T) {
 		_, stack := edgeFunctionStack(t, "eu-central-1")
 		cdktest.Rejects(t, func() { edge.NewEdgeFunction(stack, "Sign", nil) }, "Sign", "Code", "Runtime", "Handler", "Event")

@@ -395,3 +395,11 @@ func ExampleNewGlobalStore() {
 		store.GrantAppend(function.NewFunction(stack, "Intake", &function.Props{Entry: "example.com/health/functions/intake"}))
 	}
 }
+
+func ExampleNewStoreKey() {
+	app := awscdk.NewApp(nil)
+	for _, region := range []string{"eu-west-1", "us-east-1"} {
+		stack := awscdk.NewStack(app, jsii.String("Keys-"+region), &awscdk.StackProps{Env: &awscdk.Environment{Region: &region}})
+		edge.NewStoreKey(stack, "Key", &edge.StoreKeyProps{Name: "readings"})
+	}
+}

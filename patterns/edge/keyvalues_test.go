@@ -49,6 +49,11 @@ func TestKeyValuesEverything(t *testing.T) {
 	cdktest.Golden(t, stack)
 }
 
+func TestKeyValuesIsConstruct(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	cdktest.IsConstruct(t, edge.NewKeyValues(stack, "Values", nil))
+}
+
 func TestKeyValuesRejects(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	large := map[string]string{"": "x", strings.Repeat("k", 513): "x", "v": strings.Repeat("x", 1025)}

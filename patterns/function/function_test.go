@@ -184,7 +184,7 @@ func TestWithoutAlarmsAndDeadLetters(t *testing.T) {
 	}
 }
 
-func TestIsConstruct(t *testing.T) {
+func TestFunctionIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	cdktest.IsConstruct(t, function.NewFunction(stack, "Hello", &function.Props{Entry: entry}))
 }
@@ -363,7 +363,7 @@ func TestDeadLettersUnderAKey(t *testing.T) {
 	}
 }
 
-func TestRejectsWrongProps(t *testing.T) {
+func TestFunctionRejects(t *testing.T) {
 	minus := -1
 	for name, tt := range map[string]struct {
 		props *function.Props

@@ -469,7 +469,7 @@ func TestFanOutIsConstruct(t *testing.T) {
 	cdktest.IsConstruct(t, orchestration.NewFanOut(stack, "Fan", everything(stack)))
 }
 
-func TestFanOutRejectsWrongProps(t *testing.T) {
+func TestFanOutRejects(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(*orchestration.FanOutProps)
 		want   []string

@@ -657,7 +657,7 @@ func TestSagaIsConstruct(t *testing.T) {
 	cdktest.IsConstruct(t, orchestration.NewSaga(stack, "Trip", trip(stack)))
 }
 
-func TestSagaRejectsWrongProps(t *testing.T) {
+func TestSagaRejects(t *testing.T) {
 	few := -1
 	for name, tt := range map[string]struct {
 		change func(*orchestration.SagaProps, *function.Function)

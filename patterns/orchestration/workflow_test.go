@@ -175,7 +175,7 @@ func TestWorkflowAccessors(t *testing.T) {
 	}
 }
 
-func TestWorkflowRejectsWrongProps(t *testing.T) {
+func TestWorkflowRejects(t *testing.T) {
 	pass := func(state map[string]any) map[string]any {
 		return map[string]any{"StartAt": "A", "States": map[string]any{"A": state}}
 	}

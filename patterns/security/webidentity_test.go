@@ -72,21 +72,29 @@ func TestWebIdentityRejects(t *testing.T) {
 			security.NewWebIdentity(stack, "Wrong", &security.WebIdentityProps{Issuer: issuer, Audience: "shop"})
 		}, "Issuer", "https:// URL")
 	}
-	cdktest.Rejects(t, func() { security.NewCognitoIdentity(stack, "NilC", nil) }, "ProviderName", "ClientID")
-	cdktest.Rejects(t, func() {
-		security.NewCognitoIdentity(stack, "WrongC", &security.CognitoIdentityProps{ProviderName: "cognito-idp.x/y", ClientID: "a", IdentityPoolID: "b", TenantClaim: "sub"})
-	}, "ClientID", "TenantClaim")
 	w := security.NewWebIdentity(stack, "Users", &security.WebIdentityProps{Issuer: "https://id.example.com", Audience: "shop"})
 	cdktest.Rejects(t, func() { w.GrantOwnItems(nil, &security.ItemsProps{KeyPrefix: "CART#", Indexes: []string{"*"}}) },
 		"Test/Users/GrantOwnItems", "table is nil", `KeyPrefix is "CART#"`, `Indexes is "*"`)
 	cdktest.Rejects(t, func() { w.GrantOwnObjects(nil, nil) }, "bucket is nil")
 }
 
+func TestCognitoIdentityRejects(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	cdktest.Rejects(t, func() { security.NewCognitoIdentity(stack, "Nil", nil) }, "Test/Nil: wrong props", "ProviderName", "ClientID")
+	cdktest.Rejects(t, func() {
+		security.NewCognitoIdentity(stack, "Wrong", &security.CognitoIdentityProps{ProviderName: "cognito-idp.x/y", ClientID: "a", IdentityPoolID: "b", TenantClaim: "sub"})
+	}, "Test/Wrong: wrong props", "ClientID", "TenantClaim")
+}
+
 func TestWebIdentityIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	w := security.NewWebIdentity(stack, "Users", &security.WebIdentityProps{Issuer: "https://id.example.com", Audience: "shop"})
-	c := security.NewCognitoIdentity(stack, "Cognito", &security.CognitoIdentityProps{ProviderName: "cognito-idp.x/y", ClientID: "web"})
-	cdktest.IsConstruct(t, w, c)
+	cdktest.IsConstruct(t, w)
+}
+
+func TestCognitoIdentityIsConstruct(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	cdktest.IsConstruct(t, security.NewCognitoIdentity(stack, "Cognito", &security.CognitoIdentityProps{ProviderName: "cognito-idp.x/y", ClientID: "web"}))
 }
 
 // webIdentityToken is a token of the test's own making; the provider's double

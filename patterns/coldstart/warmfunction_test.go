@@ -8,7 +8,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsefs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
-	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/serverless-go/cdk/patterns/alarm"
 	"github.com/serverless-go/cdk/patterns/coldstart"
@@ -17,8 +16,13 @@ import (
 	"github.com/serverless-go/cdk/test/cdktest"
 )
 
+func TestWarmFunctionIsConstruct(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	cdktest.IsConstruct(t, coldstart.NewWarmFunction(stack, "Checkout", &coldstart.WarmFunctionProps{Function: silent()}))
+}
+
 // Every combination that is refused, with its message.
-func TestWarmFunctionRejectsWrongProps(t *testing.T) {
+func TestWarmFunctionRejects(t *testing.T) {
 	type (
 		warm        = coldstart.WarmFunctionProps
 		provisioned = coldstart.ProvisionedConcurrencyProps
@@ -128,69 +132,6 @@ func TestWarmFunctionRejectsWrongProps(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			stack := cdktest.NewStack(t)
 			cdktest.Rejects(t, func() { coldstart.NewWarmFunction(stack, name, tt.props(stack)) }, tt.want...)
-		})
-	}
-}
-
-func TestProvisionedConcurrencyRejectsWrongProps(t *testing.T) {
-	type provisioned = coldstart.ProvisionedConcurrencyProps
-	tracking := &coldstart.TargetTracking{Max: 5}
-	stack := cdktest.NewStack(t)
-	aliased := silent()
-	aliased.Alias = "live"
-	fn, bare := function.NewFunction(stack, "Aliased", aliased), function.NewFunction(stack, "Bare", silent())
-	resources := len(*stack.Node().FindAll(constructs.ConstructOrder_PREORDER))
-	for name, tt := range map[string]struct {
-		props *provisioned
-		want  []string
-	}{
-		"nil":            {nil, []string{"Test/nil: wrong props", "Function is not set; allowed is a function with an alias", "or let package planner compute a schedule"}},
-		"no alias":       {&provisioned{Function: bare, Concurrency: 1}, []string{"Function is Test/Bare without an alias", "set its Alias"}},
-		"nothing":        {&provisioned{Function: fn}, []string{"Concurrency is 0; allowed is 1 or more, or a Schedule, or TargetTracking"}},
-		"negative":       {&provisioned{Function: fn, Concurrency: -1}, []string{"Concurrency is -1; allowed is 1 or more"}},
-		"fixed schedule": {&provisioned{Function: fn, Concurrency: 1, Schedule: shopHours()}, []string{"Concurrency is set together with Schedule; allowed is one of the two; add schedule.Always(n)"}},
-		"fixed tracking": {&provisioned{Function: fn, Concurrency: 1, TargetTracking: tracking}, []string{"Concurrency is set together with TargetTracking; allowed is one of the two; set TargetTracking.Min"}},
-		"wrong schedule": {&provisioned{Function: fn, Schedule: schedule.Schedule{schedule.Always(0), schedule.Daily("Paris", 1, 2, 3)}}, []string{"schedule entry 1 (always: 0): concurrency is 0", `zone "Paris" is not an IANA time zone`}},
-		"wrong lead":     {&provisioned{Function: fn, Schedule: shopHours(), Lead: time.Second}, []string{"lead is 1s; it must be whole minutes"}},
-		"no maximum":     {&provisioned{Function: fn, TargetTracking: &coldstart.TargetTracking{}}, []string{"TargetTracking.Max is 0; allowed is 1 or more; it bounds what tracking can cost"}},
-		"minimum":        {&provisioned{Function: fn, TargetTracking: &coldstart.TargetTracking{Min: 6, Max: 5}}, []string{"TargetTracking.Min is 6; allowed is 0 for the default, or 1 to Max"}},
-		"two minima":     {&provisioned{Function: fn, Schedule: shopHours(), TargetTracking: &coldstart.TargetTracking{Min: 1, Max: 50}}, []string{"TargetTracking.Min is 1; allowed is 0 with a Schedule"}},
-		"below the peak": {&provisioned{Function: fn, Schedule: shopHours(), TargetTracking: tracking}, []string{"TargetTracking.Max is 5; allowed is 40 or more, the schedule's peak"}},
-		"utilization":    {&provisioned{Function: fn, TargetTracking: &coldstart.TargetTracking{Max: 5, Utilization: 70}}, []string{"TargetTracking.Utilization is 70; allowed is 0.1 to 0.9"}},
-		"alarms":         {&provisioned{Function: fn, Concurrency: 1, Alarms: coldstart.ProvisionedConcurrencyAlarms{Spillover: alarm.Tuning{Periods: -1}, Underuse: alarm.Tuning{Period: time.Second}}}, []string{"Alarms.Spillover.Periods is -1", "Alarms.Underuse.Period is 1s"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			cdktest.Rejects(t, func() { coldstart.NewProvisionedConcurrency(stack, name, tt.props) }, tt.want...)
-			if now := len(*stack.Node().FindAll(constructs.ConstructOrder_PREORDER)); now != resources {
-				t.Error("something half-made stays behind")
-			}
-		})
-	}
-}
-
-func TestKeepWarmRejectsWrongProps(t *testing.T) {
-	type keepWarm = coldstart.KeepWarmProps
-	stack := cdktest.NewStack(t)
-	fn := []*function.Function{function.NewFunction(stack, "Status", silent())}
-	sale := schedule.Schedule{schedule.Window(saleOpens, saleCloses, 3)}
-	for name, tt := range map[string]struct {
-		props *keepWarm
-		want  []string
-	}{
-		"nil":           {nil, []string{"Test/nil: wrong props", "Functions is empty; allowed is at least one"}},
-		"nil function":  {&keepWarm{Functions: []*function.Function{nil}}, []string{"Functions is with a nil"}},
-		"both":          {&keepWarm{Functions: fn, Concurrency: 1, Schedule: shopHours()}, []string{"Concurrency is set together with Schedule", "write schedule.Always(n)"}},
-		"negative":      {&keepWarm{Functions: fn, Concurrency: -1}, []string{"concurrency is -1"}},
-		"rate":          {&keepWarm{Functions: fn, Rate: 7 * time.Minute}, []string{"7m0s does not divide an hour"}},
-		"window":        {&keepWarm{Functions: fn, Schedule: sale}, []string{"a window cannot be repeated; provision concurrency for it"}},
-		"too many":      {&keepWarm{Functions: append(fn, fn...), Concurrency: 21}, []string{"Concurrency is 21; allowed is 40 pings at once over all functions, and these are 42"}},
-		"payload":       {&keepWarm{Functions: fn, Payload: "ping"}, []string{`Payload is "ping"; allowed is JSON`}},
-		"payload, hold": {&keepWarm{Functions: fn, Payload: "{}", Hold: time.Second}, []string{"Hold is 1s; allowed is 0 with a Payload"}},
-		"long hold":     {&keepWarm{Functions: fn, Hold: time.Minute}, []string{"Hold is 1m0s; allowed is 1ms to 10s", "less than the function's time-out of 10s"}},
-		"alarm":         {&keepWarm{Functions: fn, Alarms: coldstart.KeepWarmAlarms{Failed: alarm.Tuning{Period: time.Second}}}, []string{"Alarms.Failed.Period is 1s"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			cdktest.Rejects(t, func() { coldstart.NewKeepWarm(stack, name, tt.props) }, tt.want...)
 		})
 	}
 }
