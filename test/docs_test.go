@@ -345,41 +345,65 @@ func TestDocsNames(t *testing.T) {
 // docsProp says what the comment of a prop lacks.
 var docsProp = regexp.MustCompile(`\bDefault: \S|\bRequired\b|\b[Ss]et \w+ or \w+`)
 
-// docsPropProblems finds exported fields of props whose comment does not say
-// what they are when they are left out. Props are structs that are called so,
-// and those that tell of a default anywhere, for they stand in props.
-func docsPropProblems(file *ast.File) (problems []string) {
-	for _, decl := range file.Decls {
-		gen, ok := decl.(*ast.GenDecl)
-		if !ok {
-			continue
-		}
-		for _, spec := range gen.Specs {
-			typ, ok := spec.(*ast.TypeSpec)
-			if !ok || !typ.Name.IsExported() {
-				continue
-			}
-			fields, ok := typ.Type.(*ast.StructType)
+// docsPropProblems finds exported fields of a package's props whose comment does
+// not say what they are when they are left out. Props are structs that are
+// called so, those that tell of a default anywhere, and all that these hold.
+func docsPropProblems(files []*ast.File) (problems []string) {
+	structs, props, order := map[string]*ast.StructType{}, map[string]bool{}, []string{}
+	for _, file := range files {
+		for _, decl := range file.Decls {
+			gen, ok := decl.(*ast.GenDecl)
 			if !ok {
 				continue
 			}
-			var missing []string
-			props := strings.HasSuffix(typ.Name.Name, "Props")
-			for _, field := range fields.Fields.List {
-				text := strings.Join(strings.Fields(field.Doc.Text()), " ")
-				props = props || strings.Contains(text, "Default:")
-				for _, name := range field.Names {
-					switch field := typ.Name.Name + "." + name.Name; {
-					case !name.IsExported():
-					case text == "":
-						missing = append(missing, field+" has no comment")
-					case !docsProp.MatchString(text):
-						missing = append(missing, field+` says neither "Default: ..." nor "Required"`)
-					}
+			for _, spec := range gen.Specs {
+				typ, ok := spec.(*ast.TypeSpec)
+				if !ok || !typ.Name.IsExported() {
+					continue
+				}
+				if fields, ok := typ.Type.(*ast.StructType); ok {
+					structs[typ.Name.Name] = fields
+					order = append(order, typ.Name.Name)
 				}
 			}
-			if props {
-				problems = append(problems, missing...)
+		}
+	}
+	var held func(name string)
+	held = func(name string) {
+		if structs[name] == nil || props[name] {
+			return
+		}
+		props[name] = true
+		for _, field := range structs[name].Fields.List {
+			ast.Inspect(field.Type, func(n ast.Node) bool {
+				if of, ok := n.(*ast.Ident); ok {
+					held(of.Name)
+				}
+				_, function := n.(*ast.FuncType) // gets what is made
+				return !function
+			})
+		}
+	}
+	for _, name := range order {
+		tells := func(field *ast.Field) bool { return strings.Contains(field.Doc.Text(), "Default:") }
+		if strings.HasSuffix(name, "Props") || slices.ContainsFunc(structs[name].Fields.List, tells) {
+			held(name)
+		}
+	}
+	for _, typ := range order {
+		if !props[typ] {
+			continue
+		}
+		for _, field := range structs[typ].Fields.List {
+			text := strings.Join(strings.Fields(field.Doc.Text()), " ")
+			for _, name := range field.Names {
+				switch field := typ + "." + name.Name; {
+				case !name.IsExported():
+				case text == "":
+					problems = append(problems, field+" has no comment")
+				case !docsProp.MatchString(text):
+					problems = append(problems, field+` says neither "Default: ..." nor "Required"`)
+				}
 			}
 		}
 	}
@@ -388,24 +412,109 @@ func docsPropProblems(file *ast.File) (problems []string) {
 
 // Every prop says what it is when it is left out.
 func TestDocsProps(t *testing.T) {
+	packages := map[string][]*ast.File{}
 	docsWalk(t, "../patterns", func(file string) {
-		if path.Dir(path.Dir(filepath.ToSlash(file))) != "../patterns" || strings.HasPrefix(file, "../patterns/alarm/") { // in-Lambda libraries have options
+		dir := path.Dir(filepath.ToSlash(file))
+		if path.Dir(dir) != "../patterns" || dir == "../patterns/alarm" { // in-Lambda libraries have options
 			return
 		}
-		for _, problem := range docsPropProblems(docsParse(t, file)) {
+		packages[dir] = append(packages[dir], docsParse(t, file))
+	})
+	for _, dir := range slices.Sorted(maps.Keys(packages)) {
+		for _, problem := range docsPropProblems(packages[dir]) {
+			t.Errorf("%s: %s", dir, problem)
+		}
+	}
+}
+
+func TestDocsPropsSeesMistakes(t *testing.T) {
+	source := []byte("package p\n\ntype XProps struct {\n\tA int\n\t// B is.\n\tB int\n\t// C is.\n\t//\n\t// Default: 1.\n\tC int\n\t// D is. Required.\n\tD int\n\te int\n" +
+		"\t// F is. Required.\n\tF map[string][]*V\n\t// G is. Required.\n\tG func(*Z)\n}\n\n" +
+		"type Y struct {\n\t// A is.\n\tA int\n\t// B is. Default: 1.\n\tB int\n}\n\ntype Z struct {\n\tA int\n}\n\ntype V struct {\n\t// A is. Required.\n\tA W\n}\n\ntype W struct {\n\tA int\n}\n")
+	file, err := parser.ParseFile(token.NewFileSet(), "p.go", source, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `XProps.A has no comment; XProps.B says neither "Default: ..." nor "Required"; Y.A says neither "Default: ..." nor "Required"; W.A has no comment`
+	if got := strings.Join(docsPropProblems([]*ast.File{file}), "; "); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// docsWordings are what comments say otherwise than all others do.
+var docsWordings = []struct {
+	wrong *regexp.Regexp
+	want  string
+}{
+	{regexp.MustCompile(`[Dd]efault:?\s[^.]*?\b\d+\s?(ms|s|m|h|d)\b`), "a duration in words, such as 15 minutes"},
+	{regexp.MustCompile(`[Dd]efault:?\s(an?|one)\s(second|minute|hour|day)\b`), "a duration with a figure, such as 1 minute"},
+	{regexp.MustCompile(`[Dd]efault:?\s\d{4,}[.,;\s]|\b10240\b`), "a number with a comma, such as 10,240"},
+	{regexp.MustCompile(`\bSet\s\w+\sor\s\w+\.`), `"Set X or Y, not both."`},
+	{regexp.MustCompile(`(^|\n\n)https://`), `"Source: " or "Sources: " before an address`},
+}
+
+// docsOwnProps is the type of props that the package itself has.
+var docsOwnProps = regexp.MustCompile(`^\*\w*Props$`)
+
+// docsPanics are functions that refuse no props, and why.
+var docsPanics = map[string]string{
+	"NewLeastPrivilege": "its one prop is true or false",
+}
+
+// docsWordingProblems finds comments that are worded otherwise than those of
+// all others, and functions with props that do not say how they refuse them.
+func docsWordingProblems(file *ast.File) (problems []string) {
+	for _, comment := range file.Comments {
+		for _, w := range docsWordings {
+			if found := w.wrong.FindString(comment.Text()); found != "" {
+				problems = append(problems, strings.TrimSpace(found)+" is not "+w.want)
+			}
+		}
+	}
+	for _, decl := range file.Decls {
+		f, ok := decl.(*ast.FuncDecl)
+		if !ok || !f.Name.IsExported() || docsPanics[f.Name.Name] != "" {
+			continue
+		}
+		takes := slices.ContainsFunc(f.Type.Params.List, func(p *ast.Field) bool {
+			return docsOwnProps.MatchString(types.ExprString(p.Type))
+		})
+		if takes && !strings.Contains(strings.Join(strings.Fields(f.Doc.Text()), " "), "anics with a *[props.Error]") {
+			problems = append(problems, f.Name.Name+` does not say "It panics with a *[props.Error] when the props are wrong."`)
+		}
+	}
+	return problems
+}
+
+// Readers meet one wording for one thing.
+func TestDocsWording(t *testing.T) {
+	docsWalk(t, "../patterns", func(file string) {
+		for _, problem := range docsWordingProblems(docsParse(t, file)) {
 			t.Errorf("%s: %s", file, problem)
 		}
 	})
 }
 
-func TestDocsPropsSeesMistakes(t *testing.T) {
-	source := []byte("package p\n\ntype XProps struct {\n\tA int\n\t// B is.\n\tB int\n\t// C is.\n\t//\n\t// Default: 1.\n\tC int\n\t// D is. Required.\n\tD int\n\te int\n}\n\ntype Y struct {\n\t// A is.\n\tA int\n\t// B is. Default: 1.\n\tB int\n}\n\ntype Z struct {\n\tA int\n}\n")
+func TestDocsWordingSeesMistakes(t *testing.T) {
+	source := "package p\n\n// A is.\n//\n// Default: 15m.\nvar A int\n\n// B is; default\n// 30 s.\nvar B int\n\n// C is. Default: a minute.\nvar C int\n\n" +
+		"// D is. Default: 2000.\nvar D int\n\n// E is. Set E or\n// F.\nvar E int\n\n// F is.\n//\n// https://example.com\nvar F int\n\n" +
+		"// NewG makes.\nfunc NewG(scope S, p *GProps) *G\n\n" +
+		"// H is, at https://example.com. Set H or G, not both. Default: 2,000 in 15 minutes, one in a minute.\n//\n// Source: https://example.com.\nvar H int\n\n" +
+		"// NewI makes. It panics with a\n// *[props.Error] when the props are wrong.\nfunc NewI(p *Props) *I\n\n// J takes others' props.\nfunc J(p *awssqs.QueueProps)\n"
 	file, err := parser.ParseFile(token.NewFileSet(), "p.go", source, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := strings.Join(docsPropProblems(file), "; "), `XProps.A has no comment; XProps.B says neither "Default: ..." nor "Required"; Y.A says neither "Default: ..." nor "Required"`; got != want {
-		t.Errorf("got %s, want %s", got, want)
+	want := []string{"Default: 15m is not a duration in words", "30 s is not", "Default: a minute is not a duration with a figure", "Default: 2000 is not a number with a comma",
+		`F. is not "Set X or Y, not both."`, `https:// is not "Source: "`, "NewG does not say"}
+	got := docsWordingProblems(file)
+	if len(got) != len(want) {
+		t.Fatalf("got %q, want %d", got, len(want))
+	}
+	for i := range want {
+		if !strings.Contains(got[i], want[i]) {
+			t.Errorf("got %s, want %s", got[i], want[i])
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ type Tuning struct {
 	Threshold *float64
 	// Period is the length of one evaluation, a multiple of a minute.
 	//
-	// Default: the pattern's, mostly one minute.
+	// Default: the pattern's, mostly 1 minute.
 	Period time.Duration
 	// Periods is how many periods must breach in a row.
 	//
@@ -59,7 +59,7 @@ type Alarm struct {
 	//
 	// Default: GreaterThanOrEqualToThreshold.
 	Comparison string
-	Period     time.Duration // unless tuned; Default: one minute
+	Period     time.Duration // unless tuned; Default: 1 minute
 	Periods    int           // unless tuned; Default: 1
 	Missing    string        // how missing data counts; Default: "notBreaching"
 }

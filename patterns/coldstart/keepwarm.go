@@ -58,7 +58,7 @@ type KeepWarmProps struct {
 	// Hold is how long a ping keeps its environment busy, so that the others
 	// reach other ones, 0 to 10s. It is billed as duration.
 	//
-	// Default: 300ms, nothing where a single ping is sent.
+	// Default: 300 milliseconds, nothing where a single ping is sent.
 	Hold time.Duration
 	// Payload is the event that is sent, JSON, for functions that do not use
 	// warm.Middleware. Set Payload or Hold, not both.

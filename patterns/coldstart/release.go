@@ -24,7 +24,7 @@ type PreWarm struct {
 	// Hold is how long each keeps its environment busy, so that the others
 	// start environments of their own, up to 10s.
 	//
-	// Default: 300ms, nothing for a single invocation.
+	// Default: 300 milliseconds, nothing for a single invocation.
 	Hold time.Duration
 	// Payload is the event that is sent, JSON, for functions that do not use
 	// warm.Middleware. Set Payload or Hold, not both. It is an event like any

@@ -45,7 +45,7 @@ type Claims struct {
 }
 
 // NewClaims makes the table. It panics with a *[props.Error] when the props are
-// wrong.
+// wrong; nil props are right.
 func NewClaims(scope constructs.Construct, id string, p *ClaimsProps) *Claims {
 	if p == nil {
 		p = &ClaimsProps{}

@@ -159,25 +159,28 @@ type CloudflareSecret struct {
 
 // CloudflareRoute gives the requests of a zone that match a pattern to a Worker.
 type CloudflareRoute struct {
-	// ZoneID is the zone's, 32 hexadecimal digits.
+	// ZoneID is the zone's, 32 hexadecimal digits. Required.
 	ZoneID string
-	// Pattern is a host name and a path, such as "example.com/api/*".
+	// Pattern is a host name and a path, such as "example.com/api/*". Required.
 	Pattern string
 }
 
 // CloudflareDomain gives a host name to a Worker, with DNS record and certificate.
 type CloudflareDomain struct {
-	// ZoneID is the zone's, 32 hexadecimal digits.
+	// ZoneID is the zone's, 32 hexadecimal digits. Required.
 	ZoneID string
-	// Hostname is within the zone, such as "api.example.com".
+	// Hostname is within the zone, such as "api.example.com". Required.
 	Hostname string
 }
 
 // CloudflareStep is a part of a gradual deployment.
 type CloudflareStep struct {
 	// Percentage of the requests that the new version answers, between 0 and 100.
+	// Required.
 	Percentage float64
 	// Wait is how long it does, before it is asked and the next step follows.
+	//
+	// Default: 0.
 	Wait time.Duration
 }
 

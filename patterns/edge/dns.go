@@ -53,7 +53,7 @@ type DNS struct {
 
 	// HealthCheck tunes the health check of each region.
 	//
-	// Default: three checker regions, every 30 s, three failures in a row.
+	// Default: three checker regions, every 30 seconds, three failures in a row.
 	HealthCheck HealthCheckProps
 }
 
@@ -94,7 +94,7 @@ type GeoRoute struct {
 type HealthCheckProps struct {
 	// Interval is how often each checker asks, 10s (for an extra charge) or 30s.
 	//
-	// Default: 30s.
+	// Default: 30 seconds.
 	Interval time.Duration
 	// Failures is how often in a row a checker must fail, or succeed, to
 	// change its mind, 1 to 10.

@@ -49,14 +49,14 @@ type EdgeFunctionProps struct {
 	Handler string
 	// Event is when CloudFront calls the function. Required.
 	Event EdgeEvent
-	// Memory is in MB, from 128 to 10240; at viewer events it is 128.
+	// Memory is in MB, from 128 to 10,240; at viewer events it is 128.
 	//
 	// Default: 128.
 	Memory int
 	// Timeout is in whole seconds, at most 5s at viewer events and 30s at
 	// origin events.
 	//
-	// Default: 5s.
+	// Default: 5 seconds.
 	Timeout time.Duration
 	// Name is the function's name, 1 to 54 letters, digits, hyphens and
 	// underscores. AddAlarms needs it: the regions' metrics carry it. A new name
@@ -109,8 +109,8 @@ var edgeFunctionName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,54}$`)
 // Its versions are retained: one cannot be deleted before CloudFront has
 // removed its replicas, hours after the last distribution let go of it.
 //
-// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/lambda-at-edge-function-restrictions.html
-// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html
+// Sources: https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/lambda-at-edge-function-restrictions.html,
+// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html.
 type EdgeFunction struct {
 	constructs.Construct
 	function experimental.EdgeFunction
@@ -197,9 +197,10 @@ func (a *EdgeFunctionAlarms) check(c *props.Check) {
 // stack, and returns them. Lambda@Edge has its metrics in the region that runs
 // the function for a viewer, under its region and name, "us-east-1.NAME", so
 // call it in a stack of each region near your viewers; no stack refers to
-// another. It needs a Name.
+// another. It needs a Name. It panics with a *[props.Error] when the props are
+// wrong; nil props are right.
 //
-// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/edge-functions-metrics.html
+// Source: https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/edge-functions-metrics.html.
 func (f *EdgeFunction) AddAlarms(scope constructs.Construct, id string, p *EdgeFunctionAlarms) []awscloudwatch.CfnAlarm {
 	if p == nil {
 		p = &EdgeFunctionAlarms{}

@@ -75,7 +75,7 @@ type EdgeRouterProps struct {
 	// RateLimit is how many requests a new web ACL lets one address make in
 	// five minutes, 10 to 2,000,000,000.
 	//
-	// Default: 2000.
+	// Default: 2,000.
 	RateLimit int
 
 	// AccessLogs takes the access logs, below "cloudfront/". It must have

@@ -26,7 +26,7 @@ type DependencyProps struct {
 	// Timeout is how long a check of it may take, 50ms to 1.5s. Route 53 waits
 	// two seconds for the whole answer.
 	//
-	// Default: 1s.
+	// Default: 1 second.
 	Timeout time.Duration
 }
 
@@ -48,7 +48,7 @@ type TableDependencyProps struct {
 
 // AddTableDependency makes the health of the region depend on a table: an item
 // that does not exist is read. The health function may read that one key and
-// nothing else.
+// nothing else. It panics with a *[props.Error] when the props are wrong.
 func (a *RegionalAPI) AddTableDependency(name string, table awsdynamodb.ITableV2, p *TableDependencyProps) {
 	if p == nil {
 		p = &TableDependencyProps{}
@@ -76,6 +76,8 @@ func (a *RegionalAPI) AddTableDependency(name string, table awsdynamodb.ITableV2
 
 // AddQueueDependency makes the health of the region depend on a queue: its
 // length is asked for. The health function can neither send nor take messages.
+// It panics with a *[props.Error] when the props are wrong; nil props are
+// right.
 func (a *RegionalAPI) AddQueueDependency(name string, queue awssqs.IQueue, p *DependencyProps) {
 	if p == nil {
 		p = &DependencyProps{}
@@ -88,7 +90,8 @@ func (a *RegionalAPI) AddQueueDependency(name string, queue awssqs.IQueue, p *De
 }
 
 // AddBusDependency makes the health of the region depend on an event bus: its
-// description is read. The health function cannot publish.
+// description is read. The health function cannot publish. It panics with a
+// *[props.Error] when the props are wrong; nil props are right.
 func (a *RegionalAPI) AddBusDependency(name string, bus awsevents.IEventBus, p *DependencyProps) {
 	if p == nil {
 		p = &DependencyProps{}

@@ -68,7 +68,7 @@ const (
 )
 
 // NewKeyValues makes a store, unless one is given, and keeps its entries. It
-// panics with a *[props.Error] when the props are wrong.
+// panics with a *[props.Error] when the props are wrong; nil props are right.
 func NewKeyValues(scope constructs.Construct, id string, p *KeyValuesProps) *KeyValues {
 	if p == nil {
 		p = &KeyValuesProps{}

@@ -57,7 +57,7 @@ type LocalAlertsProps struct {
 	// Window is how long readings of a locality and kind share one alert, 1m to
 	// 24h.
 	//
-	// Default: 1h.
+	// Default: 1 hour.
 	Window time.Duration
 	// Levels are the steps of escalation, one to five.
 	//
@@ -97,7 +97,7 @@ type LocalAlertsProps struct {
 type AlertLevel struct {
 	// Wait is how long an acknowledgement is waited for, 1m to 24h.
 	//
-	// Default: 15m.
+	// Default: 15 minutes.
 	Wait time.Duration
 	// Topic is told. If a customer's key encrypts it, the key's policy must let
 	// the function use it.
@@ -461,12 +461,14 @@ var (
 	alertHook  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*$`)
 )
 
-// AddEmail subscribes an e-mail address, whose owner must confirm.
+// AddEmail subscribes an e-mail address, whose owner must confirm. It panics
+// with a *[props.Error] when the props are wrong.
 func (a *LocalAlerts) AddEmail(id string, p *AlertRecipientProps) awssns.CfnSubscription {
 	return a.subscribe(id, "email", "an e-mail address", alertEmail, p)
 }
 
-// AddSMS subscribes a telephone number.
+// AddSMS subscribes a telephone number. It panics with a *[props.Error] when
+// the props are wrong.
 func (a *LocalAlerts) AddSMS(id string, p *AlertRecipientProps) awssns.CfnSubscription {
 	return a.subscribe(id, "sms", `a number such as "+4930123456"`, alertPhone, p)
 }
@@ -505,7 +507,7 @@ type AlertWebhookProps struct {
 }
 
 // AddWebhook posts the alerts of a level to a URL, retried until the level's
-// time is over.
+// time is over. It panics with a *[props.Error] when the props are wrong.
 func (a *LocalAlerts) AddWebhook(id string, p *AlertWebhookProps) {
 	var c props.Check
 	if p == nil {

@@ -214,7 +214,8 @@ func (r *Region) Peers() []string {
 // SharedName returns a name that is the same in every region, and so known to
 // all of them: the system's name and the parts, in lower case, joined with
 // hyphens. It has at most 63 characters and suits tables, queues, buses,
-// functions and rules.
+// functions and rules. It panics with a *[props.Error] when an argument is
+// wrong.
 //
 // A resource with a name of its own cannot be replaced by an update, only
 // changed: give names to what other regions must find, and to nothing else.
@@ -222,7 +223,8 @@ func (r *Region) SharedName(parts ...string) string { return r.join(parts) }
 
 // NameIn returns a name that only the named region has, [Region.SharedName] and
 // the region, for what is global: buckets and roles. It takes any of the
-// system's regions, so that a peer's bucket is known without a reference.
+// system's regions, so that a peer's bucket is known without a reference. It
+// panics with a *[props.Error] when an argument is wrong.
 func (r *Region) NameIn(region string, parts ...string) string {
 	if r.of.Region(region) == nil {
 		var c props.Check

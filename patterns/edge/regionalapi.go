@@ -166,7 +166,7 @@ const healthRate, healthBurst = 100, 200
 const probeRoute = "GET " + schema.HealthPath
 
 // NewRegionalAPI makes the API of the scope's region. It panics with a
-// *[props.Error] when the props are wrong.
+// *[props.Error] when the props are wrong; nil props are right.
 func NewRegionalAPI(scope constructs.Construct, id string, p *RegionalAPIProps) *RegionalAPI {
 	if p == nil {
 		p = &RegionalAPIProps{}

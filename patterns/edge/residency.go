@@ -85,7 +85,8 @@ func (p *ResidencyProps) check(c *props.Check) {
 // data. The roles that are there get a statement that denies them other
 // regions, and those that this module makes there afterwards have it from the
 // start. Roles that you or the CDK make afterwards lack it, and the check refuses
-// them: call Keep again.
+// them: call Keep again. It panics with a *[props.Error] when an argument is
+// wrong.
 func (r *Residency) Keep(jurisdiction string, marked ...constructs.Construct) {
 	var c props.Check
 	regions, ok := r.regions[jurisdiction]
@@ -118,7 +119,8 @@ func (r *Residency) keepRoles(jurisdiction string, marked constructs.Construct) 
 }
 
 // Acknowledge accepts what the check finds at the resource with the construct
-// path, for a reason that goes into the report.
+// path, for a reason that goes into the report. It panics with a *[props.Error]
+// when an argument is wrong.
 func (r *Residency) Acknowledge(path, reason string) {
 	var c props.Check
 	c.Require(path != "", "path", path, "the construct path of a resource", "")

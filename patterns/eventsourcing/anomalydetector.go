@@ -43,7 +43,7 @@ type AnomalyDetectorProps struct {
 	// denominator and its event of the numerator, for a rate compares what
 	// happened in the same period.
 	//
-	// Default: 1m.
+	// Default: 1 minute.
 	Period time.Duration
 	// Periods is how many periods are looked at together, 1 to 100.
 	//
@@ -100,6 +100,7 @@ type AnomalyDetectorAlarms struct {
 
 // TimeRange is the time from Start to End.
 type TimeRange struct {
+	// Start and End bound the time, Start before End. Required.
 	Start, End time.Time
 }
 
@@ -356,7 +357,8 @@ func (r *rate) alarm(d *AnomalyDetector, p *AnomalyDetectorProps) awscloudwatch.
 }
 
 // AddCascade makes reactions to the anomaly possible. A detector has one
-// cascade; add all reactions to it.
+// cascade; add all reactions to it. It panics with a *[props.Error] when the
+// props are wrong; nil props are right.
 func (d *AnomalyDetector) AddCascade(id string, p *CascadeProps) *Cascade {
 	own := CascadeProps{}
 	if p != nil {

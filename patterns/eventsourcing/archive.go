@@ -42,7 +42,7 @@ type ArchiveProps struct {
 	// which are cheaper to keep and to query. An event can be under way for
 	// one and a half times as long.
 	//
-	// Default: 5m.
+	// Default: 5 minutes.
 	Interval time.Duration
 
 	// Bucket takes the archive, below "events/", and what Firehose could not

@@ -115,7 +115,8 @@ type Cascade struct {
 
 // AddCascade makes reactions to an alarm of the user's own possible. For an
 // alarm of a detector use [AnomalyDetector.AddCascade]. Of the loop guard, an
-// alarm on other metrics has the guard table alone.
+// alarm on other metrics has the guard table alone. It panics with a
+// *[props.Error] when the props are wrong.
 func (s *EventStore) AddCascade(id string, p *CascadeProps) *Cascade {
 	own := CascadeProps{}
 	if p != nil {
@@ -189,7 +190,8 @@ func wentOff(alarmARN *string) map[string]any {
 
 // AddReaction sends the alarm's going off to a target: an alert to a topic, a
 // line to a log group. The target gets CloudWatch's event, whole. Events,
-// Streams, MaxHops and Replays of the props stay unset.
+// Streams, MaxHops and Replays of the props stay unset. It panics with a
+// *[props.Error] when the props are wrong.
 //
 // For a function that mends something use [Cascade.AddRemediation].
 func (c *Cascade) AddReaction(id string, p *ReactionProps) *Reaction {
@@ -220,7 +222,7 @@ type RemediationProps struct {
 	// CoolDown is how long a thing that was mended, such as a cart, is left
 	// alone, 1s to 30 days.
 	//
-	// Default: 15m.
+	// Default: 15 minutes.
 	CoolDown time.Duration
 	// Budget is the most things that are mended in one Window.
 	//
@@ -230,7 +232,7 @@ type RemediationProps struct {
 	// at fixed times, an hour at the full hour, a day at midnight UTC: around
 	// the border of two, both budgets can be spent.
 	//
-	// Default: 1h.
+	// Default: 1 hour.
 	Window time.Duration
 	// MaxHops is how many automatic reactions may lead to an event that is
 	// mended, 1 to 64. An alarm has none; the limit is for functions that
@@ -260,7 +262,8 @@ type RemediationProps struct {
 
 // AddRemediation has a function mend the anomaly, within the cool-down and the
 // budget. The function gets the guard table, the permission to write it, and
-// the environment that cascade.FromEnv reads.
+// the environment that cascade.FromEnv reads. It panics with a *[props.Error]
+// when the props are wrong.
 func (c *Cascade) AddRemediation(id string, p *RemediationProps) *Reaction {
 	if p == nil {
 		p = &RemediationProps{}

@@ -135,7 +135,8 @@ type Projection struct {
 
 // AddProjection makes a projection of the store's events. It grants the
 // handler to read the event table, for events that arrive with a gap before
-// them and for the rebuild, and tells it where everything is.
+// them and for the rebuild, and tells it where everything is. It panics with a
+// *[props.Error] when the props are wrong.
 func (s *EventStore) AddProjection(id string, p *ProjectionProps) *Projection {
 	if p == nil {
 		p = &ProjectionProps{}

@@ -76,7 +76,7 @@ type ReactionProps struct {
 
 	// MaxAge is how long EventBridge tries to deliver an event, 1m to 24h.
 	//
-	// Default: 24h.
+	// Default: 24 hours.
 	MaxAge time.Duration
 	// Retries is how often EventBridge tries again, 0 to 185.
 	//
@@ -123,7 +123,8 @@ type Reaction struct {
 
 // AddReaction sends events from the bus to the target. An event arrives at
 // least once and in no order; package projection's Once makes a handler
-// idempotent that is not by nature.
+// idempotent that is not by nature. It panics with a *[props.Error] when the
+// props are wrong.
 func (s *EventStore) AddReaction(id string, p *ReactionProps) *Reaction {
 	var c props.Check
 	if p == nil {

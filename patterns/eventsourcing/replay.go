@@ -56,7 +56,8 @@ type Replay struct {
 	workflow *stateMachine
 }
 
-// AddReplay makes a replay of the bus's archive.
+// AddReplay makes a replay of the bus's archive. It panics with a
+// *[props.Error] when the props are wrong.
 func (s *EventStore) AddReplay(id string, p *ReplayProps) *Replay {
 	var c props.Check
 	if p == nil {

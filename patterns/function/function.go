@@ -49,7 +49,7 @@ type Props struct {
 	Memory int
 	// Timeout is the longest an invocation may take, 1s to 15m.
 	//
-	// Default: 10s.
+	// Default: 10 seconds.
 	Timeout time.Duration
 	// Environment is what the function finds in its environment. Anybody who
 	// may read the function's configuration reads it too: no secrets.
@@ -198,7 +198,8 @@ func NewFunction(scope constructs.Construct, id string, p *Props) *Function {
 // Adopt makes a function that already exists usable wherever a pattern takes a
 // *Function. Its role is granted what the patterns need, if the CDK may change
 // it; its environment, time-out, logs and alarms stay its owner's. Environment
-// variables that a pattern would set must be set by the owner.
+// variables that a pattern would set must be set by the owner. It panics with a
+// *[props.Error] when an argument is wrong.
 func Adopt(scope constructs.Construct, id string, fn awslambda.IFunction) *Function {
 	var c props.Check
 	c.Require(fn != nil, "fn", fn, "a function", "look it up with awslambda.Function_FromFunctionAttributes")

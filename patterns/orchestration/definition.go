@@ -176,7 +176,7 @@ func (d *definition) check(c *props.Check, express bool) {
 	if !express {
 		return
 	}
-	// https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html
+	// Source: https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html
 	const most = 5 * time.Minute
 	if machine.Timeout > most {
 		d.wrong(c, asl.Problem{Field: "TimeoutSeconds", Message: fmt.Sprintf("an Express workflow runs for %s at most", most)})

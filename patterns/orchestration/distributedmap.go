@@ -87,7 +87,7 @@ type DistributedMap struct {
 	// Items are what the map is over. Required.
 	Items Items
 	// Function gets each item, or, with BatchSize or BatchBytes, an object
-	// whose Items they are. Set Function or Processor.
+	// whose Items they are. Set Function or Processor, not both.
 	Function *function.Function
 	// Retry is how often the function is called again.
 	//

@@ -43,7 +43,7 @@ type NeptuneAnalytics struct {
 }
 
 // NewNeptuneAnalytics makes a graph. It panics with a *[props.Error] when the
-// props are wrong.
+// props are wrong; nil props are right.
 func NewNeptuneAnalytics(scope constructs.Construct, id string, p *NeptuneAnalyticsProps) *NeptuneAnalytics {
 	if p == nil {
 		p = &NeptuneAnalyticsProps{}

@@ -96,7 +96,7 @@ type NeptuneCluster struct {
 const neptunePort = 8182
 
 // NewNeptuneCluster makes a cluster. It panics with a *[props.Error] when the
-// props are wrong.
+// props are wrong; nil props are right.
 func NewNeptuneCluster(scope constructs.Construct, id string, p *NeptuneClusterProps) *NeptuneCluster {
 	if p == nil {
 		p = &NeptuneClusterProps{}

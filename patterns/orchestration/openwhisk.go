@@ -46,7 +46,7 @@ type OpenWhiskProps struct {
 	Functions map[string]OpenWhiskFunction
 	// Timeout ends the workflow, unless the definition has TimeoutSeconds.
 	//
-	// Default: a day.
+	// Default: 1 day.
 	Timeout time.Duration
 
 	// APIHost is OpenWhisk's, with "https://". Required.
@@ -119,7 +119,7 @@ type OpenWhiskFunction struct {
 	Memory int
 	// Timeout is the longest that the action may take, up to 5 minutes.
 	//
-	// Default: a minute.
+	// Default: 1 minute.
 	Timeout time.Duration
 	// Action is the full name of an action that is there already:
 	// "/namespace/package/name", where "_" is the credentials' own namespace. Set

@@ -150,7 +150,7 @@ type Retry struct {
 	Attempts *int
 	// Interval is the first delay, which then doubles.
 	//
-	// Default: 2s.
+	// Default: 2 seconds.
 	Interval time.Duration
 	// MaxDelay is the longest delay.
 	//
@@ -672,7 +672,7 @@ func (r *sagaRenderer) task(a *Action, step string, op saga.Operation) map[strin
 
 // render writes the retriers.
 func (r Retry) render(op saga.Operation) []any {
-	// https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html
+	// Source: https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html
 	errors, attempts, longest := []string{"UnavailableError", "Lambda.TooManyRequestsException", "Lambda.ServiceException",
 		"Lambda.AWSLambdaException", "Lambda.SdkClientException", "Lambda.Unknown", "Runtime.ExitError", "Sandbox.Timedout"}, 5, time.Minute
 	if op == saga.Compensate {

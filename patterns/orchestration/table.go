@@ -49,10 +49,20 @@ type TableProps struct {
 
 // Column is a column of a table.
 type Column struct {
-	Name     string
-	Type     string // Iceberg's: "string", "long", "decimal(18,2)", "timestamptz" and so on
-	Required bool   // no NULL
-	Comment  string
+	// Name is 1 to 128 lower-case letters, digits and "_", the first a letter.
+	// Required.
+	Name string
+	// Type is Iceberg's: "string", "long", "decimal(18,2)", "timestamptz" and so
+	// on. Required.
+	Type string
+	// Required says that no value is NULL.
+	//
+	// Default: values can be NULL.
+	Required bool
+	// Comment describes the column.
+	//
+	// Default: none.
+	Comment string
 }
 
 // Partition splits a table's files by a column.

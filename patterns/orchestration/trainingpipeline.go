@@ -91,7 +91,7 @@ type TrainingPipelineProps struct {
 // --manifest_version, --run, --database, --table and --location.
 type Transform struct {
 	// Script is the source of the job, PySpark. Embed it with go:embed. Set
-	// Script or JobName.
+	// Script or JobName, not both.
 	Script string
 	// JobName is the name of a job that exists and has what it needs.
 	//
@@ -114,20 +114,25 @@ type Transform struct {
 // QualityRule is what a number computed from the table must be.
 type QualityRule struct {
 	// Name names the number in messages and in the execution's output.
+	// Required.
 	Name string
 	// Expression is an aggregate in Athena's SQL:
-	// "avg(CASE WHEN price IS NULL THEN 1.0 ELSE 0.0 END)".
+	// "avg(CASE WHEN price IS NULL THEN 1.0 ELSE 0.0 END)". Required.
 	Expression string
-	// Min and Max bound the number, both included; nil leaves it open.
+	// Min and Max bound the number, both included; one of them at least is set.
+	//
+	// Default: no bound.
 	Min, Max *float64
 }
 
 // MetricRule is what a metric of the evaluation must be.
 type MetricRule struct {
 	// Name is the metric's path in the report, with dots:
-	// "binary_classification_metrics.auc".
+	// "binary_classification_metrics.auc". Required.
 	Name string
-	// Min and Max bound the metric, both included; nil leaves it open.
+	// Min and Max bound the metric, both included; one of them at least is set.
+	//
+	// Default: no bound.
 	Min, Max *float64
 }
 
@@ -518,7 +523,7 @@ func (t *TrainingPipeline) addJob(p *TrainingPipelineProps) {
 			"--enable-continuous-cloudwatch-log": "true",
 			"--enable-job-insights":              "true",
 			"--job-language":                     "python",
-			// https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-format-iceberg.html
+			// Source: https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-format-iceberg.html
 			"--conf": "spark.sql.extensions=org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions" +
 				" --conf spark.sql.catalog.glue_catalog=org.apache.iceberg.spark.SparkCatalog" +
 				" --conf spark.sql.catalog.glue_catalog.catalog-impl=org.apache.iceberg.aws.glue.GlueCatalog" +

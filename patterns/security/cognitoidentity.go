@@ -114,18 +114,22 @@ func (i *CognitoIdentity) UserRole() awsiam.IRole { return i.role }
 
 // GrantOwnItems lets users reach the items whose partition key is their own:
 // tenant, "#" and subject. They never scan, and use no index unless it is named.
+// It panics with a *[props.Error] when the props are wrong; nil props are
+// right.
 func (i *CognitoIdentity) GrantOwnItems(table awsdynamodb.ITable, p *ItemsProps) {
 	addGrants(i.role, p.grants(i, "GrantOwnItems", schema.OwnKeys, table))
 }
 
 // GrantTenantItems lets users reach the items of their whole tenant: those
-// whose partition key begins with tenant and "#".
+// whose partition key begins with tenant and "#". It panics with a
+// *[props.Error] when the props are wrong; nil props are right.
 func (i *CognitoIdentity) GrantTenantItems(table awsdynamodb.ITable, p *ItemsProps) {
 	addGrants(i.role, p.grants(i, "GrantTenantItems", schema.TenantKeys, table))
 }
 
 // GrantOwnObjects lets users reach the objects below their own prefix: tenant,
-// "/", subject and "/". They may list it, and no other.
+// "/", subject and "/". They may list it, and no other. It panics with a
+// *[props.Error] when the props are wrong; nil props are right.
 func (i *CognitoIdentity) GrantOwnObjects(bucket awss3.IBucket, p *ObjectsProps) {
 	addGrants(i.role, p.grants(i, "GrantOwnObjects", bucket))
 }

@@ -233,7 +233,8 @@ type PermissionSet struct {
 }
 
 // AddPermissionSet adds a permission set with a name such as "read-own". Grant
-// it something; there must be one that is granted something.
+// it something; there must be one that is granted something. It panics with a
+// *[props.Error] when an argument is wrong.
 func (i *Impersonation) AddPermissionSet(name string) *PermissionSet {
 	var c props.Check
 	c.Require(schema.IsSetName(name), "name", name, "a lower-case letter, then up to 39 lower-case letters, digits and -", "")
@@ -246,12 +247,15 @@ func (i *Impersonation) AddPermissionSet(name string) *PermissionSet {
 
 // GrantOwnItems lets users reach the items whose partition key is their own:
 // tenant, "#" and subject. They never scan, and use no index unless it is named.
+// It panics with a *[props.Error] when the props are wrong; nil props are
+// right.
 func (s *PermissionSet) GrantOwnItems(table awsdynamodb.ITable, p *ItemsProps) {
 	s.grant("GrantOwnItems", schema.OwnKeys, table, p)
 }
 
 // GrantTenantItems lets users reach the items of their whole tenant: those
-// whose partition key begins with tenant and "#".
+// whose partition key begins with tenant and "#". It panics with a
+// *[props.Error] when the props are wrong; nil props are right.
 func (s *PermissionSet) GrantTenantItems(table awsdynamodb.ITable, p *ItemsProps) {
 	s.grant("GrantTenantItems", schema.TenantKeys, table, p)
 }
@@ -261,7 +265,8 @@ func (s *PermissionSet) grant(verb, keys string, table awsdynamodb.ITable, p *It
 }
 
 // GrantOwnObjects lets users reach the objects below their own prefix: tenant,
-// "/", subject and "/". They may list it, and no other.
+// "/", subject and "/". They may list it, and no other. It panics with a
+// *[props.Error] when the props are wrong; nil props are right.
 func (s *PermissionSet) GrantOwnObjects(bucket awss3.IBucket, p *ObjectsProps) {
 	s.add(p.grants(s.impersonation, "GrantOwnObjects", bucket))
 }

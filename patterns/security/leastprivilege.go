@@ -62,7 +62,8 @@ type LeastPrivilege struct {
 	plugin *inspection.Plugin
 }
 
-// NewLeastPrivilege makes the check. The scope is the app or a stage.
+// NewLeastPrivilege makes the check. The scope is the app or a stage. Nil props
+// are right.
 func NewLeastPrivilege(scope constructs.Construct, id string, p *LeastPrivilegeProps) *LeastPrivilege {
 	if p == nil {
 		p = &LeastPrivilegeProps{}
@@ -92,7 +93,8 @@ func (l *LeastPrivilege) Open() int {
 // stack, and at all below it; the reason goes into the report. With values it
 // accepts only the findings of these, as the report shows them: an action, a
 // service. What accepts nothing is a finding itself, so that no exception
-// outlives its cause. Write it where the resource is made.
+// outlives its cause. Write it where the resource is made. It panics with a
+// *[props.Error] when an argument is wrong.
 //
 //	security.Acknowledge(hook, security.PublicAccess, "a web hook, which verifies the sender's signature")
 func Acknowledge(scope constructs.IConstruct, rule Rule, reason string, values ...string) {

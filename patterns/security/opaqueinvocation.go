@@ -71,7 +71,7 @@ type OpaqueInvocationProps struct {
 	// TokenLifetime is how long a JWT lives, 10s to 15m. A function that holds one
 	// can use it so long after its reference was revoked.
 	//
-	// Default: 1m.
+	// Default: 1 minute.
 	TokenLifetime time.Duration
 	// RevocationWithin is the time after which the door refuses a reference that
 	// was revoked, at most 5m. For so long the authorizer keeps what it found,
@@ -90,7 +90,7 @@ type OpaqueInvocationProps struct {
 	// Lifetime is how long a reference lives unless its owner asks otherwise, 1m
 	// to MaxLifetime.
 	//
-	// Default: 12h, or MaxLifetime if that is less.
+	// Default: 12 hours, or MaxLifetime if that is less.
 	Lifetime time.Duration
 	// MaxLifetime is the longest that an owner may ask for, up to 366 days.
 	//
@@ -508,7 +508,8 @@ func (o *OpaqueInvocation) addAlarms() {
 
 // AddAuthorizer makes the authorizer of an HTTP API and lets the API invoke the
 // function. Routes use it with the authorization type CUSTOM, and their
-// integrations need [OpaqueInvocation.RequestParameters].
+// integrations need [OpaqueInvocation.RequestParameters]. It panics with a
+// *[props.Error] when an argument is wrong.
 func (o *OpaqueInvocation) AddAuthorizer(id string, api awsapigatewayv2.CfnApi) awsapigatewayv2.CfnAuthorizer {
 	var c props.Check
 	c.Require(api != nil, "api", props.Words("nil"), "an HTTP API", "")
@@ -553,7 +554,8 @@ func (o *OpaqueInvocation) RequestParameters() map[string]string {
 // AddInner tells an inner function, by its environment, whose tokens it takes
 // and that it is of the audience; see inner.FromEnv. The function needs no
 // permission: the keys are public. The environment of a function that was adopted
-// by reference is its owner's to set.
+// by reference is its owner's to set. It panics with a *[props.Error] when an
+// argument is wrong.
 func (o *OpaqueInvocation) AddInner(fn *function.Function, audience string) {
 	var c props.Check
 	c.Require(fn != nil, "fn", props.Words("nil"), "a function", "")

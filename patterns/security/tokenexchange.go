@@ -39,7 +39,7 @@ type TokenExchangeProps struct {
 	Chained bool
 	// Lifetime is how long tokens are valid, 10s to 1h.
 	//
-	// Default: 5m.
+	// Default: 5 minutes.
 	Lifetime time.Duration
 	// MaxActors is the length of the longest chain of actors, 1 to 8.
 	//
@@ -48,7 +48,7 @@ type TokenExchangeProps struct {
 	// KeysMaxAge is how long caches may keep the published keys, up to 24h.
 	// Wait so long between two rotations.
 	//
-	// Default: 5m.
+	// Default: 5 minutes.
 	KeysMaxAge time.Duration
 
 	// Rotation is the generation of the signing key. Raise it by one to rotate:
@@ -257,7 +257,7 @@ func (s *TokenSource) settings() schema.ExchangeSource {
 
 // Allow lets an actor ask for tokens with which to call the audience, with at
 // most the scopes. An actor is the subject of its own token, or a name that
-// AddClient gives.
+// AddClient gives. It panics with a *[props.Error] when an argument is wrong.
 func (e *TokenExchange) Allow(actor, audience string, scopes ...string) {
 	var c props.Check
 	c.Require(actor != "" && schema.Visible(actor), "actor", actor, "a name", "")
@@ -273,7 +273,7 @@ func (e *TokenExchange) Allow(actor, audience string, scopes ...string) {
 
 // AddClient names the function an actor. The endpoint knows it by its role, so
 // its route must have IAM authorization, and the function must be allowed to
-// call the route.
+// call the route. It panics with a *[props.Error] when an argument is wrong.
 func (e *TokenExchange) AddClient(fn *function.Function, actor string) {
 	var c props.Check
 	c.Require(actor != "" && schema.Visible(actor), "actor", actor, "a name", "")

@@ -77,18 +77,22 @@ func (w *WebIdentity) UserRole() awsiam.IRole { return w.role }
 
 // GrantOwnItems lets users reach the items whose partition key is their own:
 // tenant, "#" and subject. They never scan, and use no index unless it is named.
+// It panics with a *[props.Error] when the props are wrong; nil props are
+// right.
 func (w *WebIdentity) GrantOwnItems(table awsdynamodb.ITable, p *ItemsProps) {
 	addGrants(w.role, p.grants(w, "GrantOwnItems", schema.OwnKeys, table))
 }
 
 // GrantTenantItems lets users reach the items of their whole tenant: those
-// whose partition key begins with tenant and "#".
+// whose partition key begins with tenant and "#". It panics with a
+// *[props.Error] when the props are wrong; nil props are right.
 func (w *WebIdentity) GrantTenantItems(table awsdynamodb.ITable, p *ItemsProps) {
 	addGrants(w.role, p.grants(w, "GrantTenantItems", schema.TenantKeys, table))
 }
 
 // GrantOwnObjects lets users reach the objects below their own prefix: tenant,
-// "/", subject and "/". They may list it, and no other.
+// "/", subject and "/". They may list it, and no other. It panics with a
+// *[props.Error] when the props are wrong; nil props are right.
 func (w *WebIdentity) GrantOwnObjects(bucket awss3.IBucket, p *ObjectsProps) {
 	addGrants(w.role, p.grants(w, "GrantOwnObjects", bucket))
 }

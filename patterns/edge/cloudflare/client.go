@@ -59,12 +59,12 @@ type Client struct {
 	// 429, 5xx or no answer at all. Default: 5.
 	Attempts int
 	// Backoff is the pause after the first attempt, which doubles after each
-	// and is shortened by up to half at random; default 1 s.
+	// and is shortened by up to half at random; default 1 second.
 	Backoff time.Duration
 	// MaxPause is the longest pause that the client takes when Cloudflare asks
-	// for one with Retry-After; asked for more, it gives up. Default: a minute.
+	// for one with Retry-After; asked for more, it gives up. Default: 1 minute.
 	MaxPause time.Duration
-	// Timeout is the longest that one attempt may take; default 30 s.
+	// Timeout is the longest that one attempt may take; default 30 seconds.
 	Timeout time.Duration
 }
 

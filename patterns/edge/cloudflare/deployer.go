@@ -33,7 +33,7 @@ type Deployer struct {
 	// Owner tells this deployment from all others.
 	Owner string
 	// Restore is how long putting everything back may take, even if ctx is over;
-	// default a minute.
+	// default 1 minute.
 	Restore time.Duration
 }
 

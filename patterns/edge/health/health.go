@@ -41,7 +41,7 @@ type Check struct {
 	Optional bool
 	// Timeout is how long the check may take.
 	//
-	// Default: 1s.
+	// Default: 1 second.
 	Timeout time.Duration
 	// Run returns why the dependency cannot be used, nil if it can. It should
 	// end with its context; if it does not it counts as failed all the same,
@@ -69,7 +69,7 @@ type Options struct {
 	// Fresh is how long a report is given again, so that many health checkers
 	// at once cost one round of checks; negative for never.
 	//
-	// Default: 1s.
+	// Default: 1 second.
 	Fresh time.Duration
 	// OnReport is called with every new report, before it is returned.
 	//

@@ -52,7 +52,7 @@ type DynamoDBClaims struct {
 	// one, as in Lambda, it lasts five seconds longer than that. A clock that is
 	// wrong costs work and no correctness: Finish goes by the token.
 	//
-	// Default: a minute.
+	// Default: 1 minute.
 	Lease time.Duration
 	// Now is the clock.
 	//

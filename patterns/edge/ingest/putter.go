@@ -73,7 +73,7 @@ type Putter struct {
 	// Backoff is the longest wait before the second attempt; each wait is random
 	// and its bound doubles from one to the next, up to 20 s.
 	//
-	// Default: 100 ms.
+	// Default: 100 milliseconds.
 	Backoff time.Duration
 }
 

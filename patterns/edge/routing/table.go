@@ -101,7 +101,7 @@ type Variant struct {
 	// Name is in lower case and unique in its experiment.
 	Name string
 
-	// Weight is the variant's share of the sum of all weights, 0 to 10000.
+	// Weight is the variant's share of the sum of all weights, 0 to 10,000.
 	Weight int
 }
 
@@ -121,8 +121,8 @@ type Token struct {
 	// Default: "Bearer" in the header "authorization", none in others.
 	Scheme string
 
-	// MaxBytes bounds the header's value, at most 8192.
-	// Default: 4096.
+	// MaxBytes bounds the header's value, at most 8,192.
+	// Default: 4,096.
 	MaxBytes int
 }
 

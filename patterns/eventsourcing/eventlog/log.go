@@ -51,7 +51,7 @@ type Options struct {
 	InlineLimit int
 	// KeyTTL is how long a subject's data key is kept in memory, and so how long
 	// after Forget another process may read the subject's data. Each key costs a
-	// read and a call of KMS once in this time. Default: one minute.
+	// read and a call of KMS once in this time. Default: 1 minute.
 	KeyTTL time.Duration
 
 	// Now returns the time of an event. Default: time.Now.

@@ -108,7 +108,7 @@ type State struct {
 type Retrier struct {
 	// ErrorEquals are the error names the retrier handles.
 	ErrorEquals []string
-	// Interval is the delay before the first retry; default 1 s.
+	// Interval is the delay before the first retry; default 1 second.
 	Interval time.Duration
 	// MaxAttempts is the number of retries; default 3, and 0 means none.
 	MaxAttempts int

@@ -35,12 +35,12 @@ type ClientOptions struct {
 	// SubjectTokenType names the subjects' tokens. Default: AccessToken.
 	SubjectTokenType string
 	// MinLife is the least time that a token is still valid when it is handed
-	// out, at most half of its lifetime. Default: 30 s.
+	// out, at most half of its lifetime. Default: 30 seconds.
 	MinLife time.Duration
 	// MaxTokens is the number of tokens that are remembered; the one unused for
 	// longest goes first. Default: 1,000.
 	MaxTokens int
-	// Timeout is the time for an exchange. Default: 3 s.
+	// Timeout is the time for an exchange. Default: 3 seconds.
 	Timeout time.Duration
 	// Now tells the time. Default: time.Now.
 	Now func() time.Time

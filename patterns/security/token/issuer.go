@@ -27,7 +27,7 @@ type IssuerOptions struct {
 	// MaxRate is the number of signatures a second that are asked of KMS, on
 	// average; as many may be asked at once. Default: 50.
 	MaxRate int
-	// Timeout is the time for a signature. Default: 3 s.
+	// Timeout is the time for a signature. Default: 3 seconds.
 	Timeout time.Duration
 	// Type is the tokens' "typ". Default: TypeAccessToken.
 	Type string

@@ -26,12 +26,13 @@ type RemoteKeysOptions struct {
 	Fresh time.Duration
 	// StaleLimit is how much longer it is used while it cannot be fetched again.
 	// A key that the issuer withdraws is so trusted for up to Fresh + StaleLimit.
-	// Default: 1 h.
+	// Default: 1 hour.
 	StaleLimit time.Duration
 	// MinInterval is the least time between two fetches, whatever key ids
-	// tokens name; so long can a new key be unknown. Default: 30 s, at most Fresh.
+	// tokens name; so long can a new key be unknown. Default: 30 seconds,
+	// at most Fresh.
 	MinInterval time.Duration
-	// Timeout is the time for one fetch. Default: 2 s.
+	// Timeout is the time for one fetch. Default: 2 seconds.
 	Timeout time.Duration
 	// MaxSize is the size of the largest document, in bytes. Default: 64 KiB.
 	MaxSize int

@@ -38,7 +38,8 @@ func NewKMSClient(cfg aws.Config) *kms.Client {
 
 // SignerOptions are the options of a Signer.
 type SignerOptions struct {
-	// Timeout is the time for a call of KMS, its retries included. Default: 3 s.
+	// Timeout is the time for a call of KMS, its retries included. Default: 3
+	// seconds.
 	Timeout time.Duration
 }
 

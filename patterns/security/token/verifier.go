@@ -29,7 +29,7 @@ type Verifier struct {
 	// Keys finds the issuer's keys. Required.
 	Keys KeySource
 	// Leeway is how far the issuer's clock may be off; negative for none. Default:
-	// 30 s.
+	// 30 seconds.
 	Leeway time.Duration
 	// MaxAge is how long ago a token may have been issued, whatever its expiry.
 	// Default: no limit.

@@ -87,7 +87,7 @@ type Client struct {
 	// 429, 502, 503, 504 or no answer at all. All requests but invocations can
 	// be repeated. Default: 4, with 1, 2 and 4 seconds between.
 	Attempts int
-	// Backoff is the first of these pauses; default 1 s.
+	// Backoff is the first of these pauses; default 1 second.
 	Backoff time.Duration
 }
 
