@@ -505,7 +505,7 @@ func TestDocsWordingSeesMistakes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"Default: 15m is not a duration in words", "30 s is not", "Default: a minute is not a duration with a figure", "Default: 2000 is not a number with a comma",
+	want := []string{"Default: 15m is not a duration in words", "30 s is not", "Default: a minute is not a duration with a figure", "Default: 2000. is not a number with a comma",
 		`F. is not "Set X or Y, not both."`, `https:// is not "Source: "`, "NewG does not say"}
 	got := docsWordingProblems(file)
 	if len(got) != len(want) {
@@ -515,6 +515,56 @@ func TestDocsWordingSeesMistakes(t *testing.T) {
 		if !strings.Contains(got[i], want[i]) {
 			t.Errorf("got %s, want %s", got[i], want[i])
 		}
+	}
+}
+
+// docsSentinels are errors whose text has a reader that knows no packages.
+var docsSentinels = map[string]string{
+	"broker.ErrUnavailable": "Lambda shows it to whoever invokes the broker",
+}
+
+// docsSentinelProblems finds exported errors whose text does not begin with
+// their package's name.
+func docsSentinelProblems(file *ast.File) (problems []string) {
+	for _, decl := range file.Decls {
+		gen, ok := decl.(*ast.GenDecl)
+		if !ok || gen.Tok != token.VAR {
+			continue
+		}
+		for _, spec := range gen.Specs {
+			spec := spec.(*ast.ValueSpec)
+			for i, value := range spec.Values {
+				call, ok := value.(*ast.CallExpr)
+				name := file.Name.Name + "." + spec.Names[i].Name
+				if !ok || !spec.Names[i].IsExported() || docsSentinels[name] != "" || types.ExprString(call.Fun) != "errors.New" {
+					continue
+				}
+				if text := types.ExprString(call.Args[0]); !strings.HasPrefix(text, `"`+file.Name.Name+": ") {
+					problems = append(problems, name+" is "+text)
+				}
+			}
+		}
+	}
+	return problems
+}
+
+// Whoever reads an error in a log sees whose it is.
+func TestDocsSentinels(t *testing.T) {
+	docsWalk(t, "../patterns", func(file string) {
+		for _, problem := range docsSentinelProblems(docsParse(t, file)) {
+			t.Errorf("%s: %s", file, problem)
+		}
+	})
+}
+
+func TestDocsSentinelsSeesMistakes(t *testing.T) {
+	source := "package p\n\nvar ErrA = errors.New(\"p: a\")\n\nvar (\n\tErrB = errors.New(\"b\")\n\terrC = errors.New(\"c\")\n\tD = d(\"d\")\n)\n"
+	file, err := parser.ParseFile(token.NewFileSet(), "p.go", source, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(docsSentinelProblems(file), "; "), `p.ErrB is "b"`; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

@@ -155,7 +155,7 @@ func (p *ImpersonationProps) check(scope constructs.Construct, id string) {
 	c.OneOf(map[string]bool{"Tenant": p.Tenant != "", "TenantClaim": p.TenantClaim != ""}, "Tenant", "TenantClaim")
 	if p.Tenant != "" {
 		if err := schema.Plain(p.Tenant); err != nil {
-			c.Wrong("Tenant", p.Tenant, "a plain name", err.Error())
+			c.Wrong("Tenant", p.Tenant, "a plain name", strings.TrimPrefix(err.Error(), schema.ErrName.Error()+": "))
 		}
 	}
 	c.Require(p.Providers == nil || len(p.Providers) > 0, "Providers", props.Empty, "at least one", "leave it out to take all")

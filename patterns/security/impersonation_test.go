@@ -121,6 +121,9 @@ func TestImpersonationRejects(t *testing.T) {
 	cdktest.Rejects(t, func() { user.AddPermissionSet("read-own") }, "a name once")
 	cdktest.Rejects(t, func() { set.GrantOwnItems(nil, nil) }, "Test/AsUser/GrantOwnItems", "table is nil")
 	cdktest.Rejects(t, func() { set.GrantOwnObjects(nil, nil) }, "Test/AsUser/GrantOwnObjects", "bucket is nil")
+	separated := impersonationProps()
+	separated.Tenant = "a#b"
+	cdktest.Rejects(t, func() { security.NewImpersonation(stack, "Separated", separated) }, `Tenant is "a#b"; allowed is a plain name; letters, digits`)
 }
 
 // What is known only at synth is reported at synth.

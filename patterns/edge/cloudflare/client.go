@@ -96,10 +96,10 @@ func (e *Error) Error() string {
 
 // What an Error can be.
 var (
-	ErrNotFound = errors.New("there is no such thing in the Cloudflare account")
-	ErrExists   = errors.New("the Cloudflare account has it already")
-	ErrDenied   = errors.New("Cloudflare does not take the token, or it may not do this")
-	ErrLimited  = errors.New("Cloudflare was called too often")
+	ErrNotFound = errors.New("cloudflare: there is no such thing in the account")
+	ErrExists   = errors.New("cloudflare: the account has it already")
+	ErrDenied   = errors.New("cloudflare: the token is not taken, or it may not do this")
+	ErrLimited  = errors.New("cloudflare: called too often")
 )
 
 // Codes of what exists already.

@@ -16,10 +16,10 @@ import (
 var (
 	// ErrNotOwned means that somebody else made what is in the way. It is left
 	// alone.
-	ErrNotOwned = errors.New("it was not made by this deployment, which leaves it alone")
+	ErrNotOwned = errors.New("cloudflare: not made by this deployment, which leaves it alone")
 	// ErrNotRestored means that a deployment failed and could not be undone
 	// wholly: what is left must be looked after by hand.
-	ErrNotRestored = errors.New("not everything could be put back")
+	ErrNotRestored = errors.New("cloudflare: not everything could be put back")
 )
 
 // A Deployer makes an account hold a Worker, or no longer hold it. Both can be
@@ -155,7 +155,7 @@ func (c *change) apply() error {
 		return err
 	}
 	if exists && !owned {
-		return fmt.Errorf("script %s: %w: choose another name", c.to.Name, ErrNotOwned)
+		return fmt.Errorf("%w: script %s: choose another name", ErrNotOwned, c.to.Name)
 	}
 	if c.before.Name != c.to.Name {
 		// A renamed Worker takes its addresses along.
@@ -221,7 +221,7 @@ func (c *change) routes() ([]Route, error) {
 			case i < 0:
 				open = append(open, Route{ZoneID: zone, Pattern: want.Pattern})
 			case !c.mine(there[i].Script):
-				return nil, fmt.Errorf("route %s leads to the script %q: %w", want.Pattern, there[i].Script, ErrNotOwned)
+				return nil, fmt.Errorf("%w: route %s leads to the script %q", ErrNotOwned, want.Pattern, there[i].Script)
 			case there[i].Script != c.to.Name:
 				open = append(open, there[i])
 			}
@@ -242,7 +242,7 @@ func (c *change) domains() ([]Domain, error) {
 		case len(there) == 0:
 			open = append(open, Domain{ZoneID: want.ZoneID, Hostname: want.Hostname})
 		case !c.mine(there[0].Service):
-			return nil, fmt.Errorf("domain %s belongs to the script %q: %w", want.Hostname, there[0].Service, ErrNotOwned)
+			return nil, fmt.Errorf("%w: domain %s belongs to the script %q", ErrNotOwned, want.Hostname, there[0].Service)
 		case there[0].Service != c.to.Name:
 			open = append(open, there[0])
 		}

@@ -46,7 +46,8 @@ import (
 const maxRequest = 16 << 10
 
 // ErrUnavailable is returned when the issuer's keys or STS cannot be reached.
-// Nobody gets credentials then; trying again may help.
+// Nobody gets credentials then; trying again may help. Lambda shows its text to
+// whoever invokes the broker, so it names no package.
 var ErrUnavailable = errors.New("credentials are unavailable, try again")
 
 // Verifier checks a token; a *token.Verifier does.

@@ -62,7 +62,7 @@ const (
 )
 
 // ErrName is the error of a subject or tenant that is refused.
-var ErrName = errors.New("not a plain name")
+var ErrName = errors.New("schema: not a plain name")
 
 // One form for each name: no separator, wildcard, variable, path, space,
 // control or non-ASCII character, so that no two names look, fold or normalize

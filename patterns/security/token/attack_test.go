@@ -195,7 +195,7 @@ func TestAttackToken(t *testing.T) {
 			if claims != nil || !errors.Is(err, token.ErrInvalid) || errors.Is(err, token.ErrUnavailable) {
 				t.Fatalf("claims %v, error %v; want ErrInvalid", claims, err)
 			}
-			if want := "token is not valid: " + tt.reason; err.Error() != want && !strings.HasPrefix(err.Error(), want+": ") {
+			if want := "token: not valid: " + tt.reason; err.Error() != want && !strings.HasPrefix(err.Error(), want+": ") {
 				t.Errorf("error %q, want %q", err, want)
 			}
 			checkSilent(t, err.Error(), tt.token)
@@ -233,7 +233,7 @@ func TestAttackEdges(t *testing.T) {
 			v := verifier()
 			v.MaxAge, v.Leeway = tt.maxAge, tt.leeway
 			_, err := v.Verify(t.Context(), forge(header(), tt.claims, keys().ec))
-			if tt.reason == "" && err != nil || tt.reason != "" && (err == nil || err.Error() != "token is not valid: "+tt.reason) {
+			if tt.reason == "" && err != nil || tt.reason != "" && (err == nil || err.Error() != "token: not valid: "+tt.reason) {
 				t.Errorf("error %v, want %q", err, tt.reason)
 			}
 		})
@@ -255,17 +255,17 @@ func TestAttackVerifier(t *testing.T) {
 		reason string
 	}{
 		{"weak RSA key", func(v *token.Verifier) { v.Keys = token.StaticKeys{"rsa": weak} },
-			forge(header().with("alg", "RS256").with("kid", "rsa"), claims(), k.rsa), "token is not valid: the key does not fit the algorithm: not an RSA key of 2048 to 8192 bits"},
+			forge(header().with("alg", "RS256").with("kid", "rsa"), claims(), k.rsa), "token: not valid: the key does not fit the algorithm: not an RSA key of 2048 to 8192 bits"},
 		{"RSA key with an even exponent", func(v *token.Verifier) { v.Keys = token.StaticKeys{"rsa": even} },
-			forge(header().with("alg", "RS256").with("kid", "rsa"), claims(), k.rsa), "token is not valid: the key does not fit the algorithm: not an RSA key with a usual exponent"},
+			forge(header().with("alg", "RS256").with("kid", "rsa"), claims(), k.rsa), "token: not valid: the key does not fit the algorithm: not an RSA key with a usual exponent"},
 		{"RSA key with exponent one", func(v *token.Verifier) { v.Keys = token.StaticKeys{"rsa": one} },
-			forge(header().with("alg", "RS256").with("kid", "rsa"), claims(), k.rsa), "token is not valid: the key does not fit the algorithm: not an RSA key with a usual exponent"},
+			forge(header().with("alg", "RS256").with("kid", "rsa"), claims(), k.rsa), "token: not valid: the key does not fit the algorithm: not an RSA key with a usual exponent"},
 		{"point off the curve", func(v *token.Verifier) { v.Keys = token.StaticKeys{"ec": off} },
-			forge(header(), claims(), k.ec), "token is not valid: the key does not fit the algorithm: the point is not on the curve"},
+			forge(header(), claims(), k.ec), "token: not valid: the key does not fit the algorithm: the point is not on the curve"},
 		{"secret as a key", func(v *token.Verifier) { v.Keys = token.StaticKeys{"ec": []byte("secret")} },
-			forge(header(), claims(), k.ec), "token is not valid: the key does not fit the algorithm: not a key on the algorithm's curve"},
+			forge(header(), claims(), k.ec), "token: not valid: the key does not fit the algorithm: not a key on the algorithm's curve"},
 		{"nil key", func(v *token.Verifier) { v.Keys = token.StaticKeys{"ec": (*ecdsa.PublicKey)(nil)} },
-			forge(header(), claims(), k.ec), "token is not valid: the key does not fit the algorithm: not a key on the algorithm's curve"},
+			forge(header(), claims(), k.ec), "token: not valid: the key does not fit the algorithm: not a key on the algorithm's curve"},
 		{"HMAC allowed", func(v *token.Verifier) { v.Algorithms = []string{"HS256"} },
 			forge(header().with("alg", "HS256"), claims(), []byte("secret")), `token.Verifier: algorithm "HS256" is none of a public key that is supported`},
 		{"none allowed", func(v *token.Verifier) { v.Algorithms = []string{"none"} },
@@ -275,9 +275,9 @@ func TestAttackVerifier(t *testing.T) {
 		{"no audience", func(v *token.Verifier) { v.Audience = "" },
 			forge(header(), claims().with("aud", nil), k.ec), "token.Verifier needs Issuer, Audience and Keys"},
 		{"no types", func(v *token.Verifier) { v.Types = []string{} },
-			forge(header(), claims(), k.ec), "token is not valid: the type is not allowed"},
+			forge(header(), claims(), k.ec), "token: not valid: the type is not allowed"},
 		{"default allows no RSA", func(v *token.Verifier) { v.Algorithms = nil },
-			forge(header().with("alg", "RS256").with("kid", "rsa"), claims(), k.rsa), "token is not valid: the algorithm is not allowed"},
+			forge(header().with("alg", "RS256").with("kid", "rsa"), claims(), k.rsa), "token: not valid: the algorithm is not allowed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			v := verifier()

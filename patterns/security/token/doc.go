@@ -24,12 +24,12 @@ import "errors"
 
 // ErrInvalid is wrapped by every refusal of a token. The message says which
 // rule was broken; it is for logs, not for whoever sent the token.
-var ErrInvalid = errors.New("token is not valid")
+var ErrInvalid = errors.New("token: not valid")
 
 // ErrUnavailable is wrapped by errors that say nothing about a token: its keys
 // could not be had, or KMS did not sign. Refuse the request (with status 503)
 // and never take the token for valid.
-var ErrUnavailable = errors.New("token service is unavailable")
+var ErrUnavailable = errors.New("token: service unavailable")
 
 // MaxSize is the size of the longest token that is verified or issued, in
 // bytes. API Gateway takes 10,240 bytes for all headers together.

@@ -78,8 +78,8 @@ func (c *clock) advance(d time.Duration) { c.nanoseconds.Add(int64(d)) }
 func TestAttackJWKS(t *testing.T) {
 	k := keys()
 	good, evil := jwk("ec", k.ec.Public()), jwk("evil", k.evil.Public())
-	const refusedWhole = "token service is unavailable: JWKS document: "
-	const skipped = "token is not valid: it is signed with an unknown key"
+	const refusedWhole = "token: service unavailable: JWKS document: "
+	const skipped = "token: not valid: it is signed with an unknown key"
 	short := strings.Replace(jwks(good, evil), evil["x"].(string), b64.EncodeToString(make([]byte, 31)), 1)
 	for _, tt := range []struct {
 		name, doc string
@@ -115,8 +115,8 @@ func TestAttackJWKS(t *testing.T) {
 		{name: "other curve's name", doc: jwks(good, evil.with("crv", "P-384")), want: skipped},
 		{name: "weak RSA key", doc: jwks(good, object{"kty": "RSA", "kid": "evil", "n": b64.EncodeToString(append([]byte{0x80}, make([]byte, 127)...)), "e": "AQAB"}), want: skipped, alg: "RS256"},
 		{name: "RSA key with exponent one", doc: jwks(good, jwk("evil", k.rsa.Public()).with("e", "AQ")), want: skipped, alg: "RS256"},
-		{name: "key of another algorithm", doc: jwks(good, jwk("evil", k.rsa.Public()).with("alg", "RS512")), want: "token is not valid: its key is for another algorithm", alg: "RS256"},
-		{name: "RSA key for an EC signature", doc: jwks(good, jwk("evil", k.rsa.Public())), want: "token is not valid: the key does not fit the algorithm: not a key on the algorithm's curve"},
+		{name: "key of another algorithm", doc: jwks(good, jwk("evil", k.rsa.Public()).with("alg", "RS512")), want: "token: not valid: its key is for another algorithm", alg: "RS256"},
+		{name: "RSA key for an EC signature", doc: jwks(good, jwk("evil", k.rsa.Public())), want: "token: not valid: the key does not fit the algorithm: not a key on the algorithm's curve"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newProvider(t)

@@ -67,6 +67,9 @@ func TestUnavailable(t *testing.T) {
 		if claims != nil || !errors.Is(got, token.ErrUnavailable) || errors.Is(got, token.ErrInvalid) || !errors.Is(got, err) {
 			t.Errorf("claims %v, error %v", claims, got)
 		}
+		if text := got.Error(); !strings.HasPrefix(text, "token: ") || strings.Count(text, "token: ") != 1 {
+			t.Errorf("error %q does not name the package once", text)
+		}
 	}
 }
 

@@ -71,8 +71,8 @@ func (e *Error) Is(target error) bool {
 
 // What an Error can be.
 var (
-	ErrNotFound = errors.New("there is no such entity in OpenWhisk")
-	ErrConflict = errors.New("the entity exists in OpenWhisk, or is of another kind")
+	ErrNotFound = errors.New("api: there is no such entity in OpenWhisk")
+	ErrConflict = errors.New("api: the entity exists in OpenWhisk, or is of another kind")
 )
 
 // A Client calls the REST API of OpenWhisk for one namespace.

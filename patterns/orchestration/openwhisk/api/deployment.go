@@ -58,7 +58,7 @@ const (
 
 // ErrNotOwned means that the namespace has an entity of the same name that
 // somebody else made. It is left alone.
-var ErrNotOwned = errors.New("it was not made by this deployment, which leaves it alone: choose another name")
+var ErrNotOwned = errors.New("api: not made by this deployment, which leaves it alone: choose another name")
 
 // A Deployer makes a namespace hold a deployment, or no longer hold it. Both can
 // be repeated at any time, with the same result.
@@ -141,7 +141,7 @@ func (c *change) apply(to *Deployment, files fs.FS) error {
 	case err != nil:
 		return err
 	case !c.owns(pkg.Annotations):
-		return fmt.Errorf("package %s: %w", to.Package, ErrNotOwned)
+		return fmt.Errorf("%w: package %s", ErrNotOwned, to.Package)
 	}
 	for _, spec := range to.Actions {
 		if err := c.action(to.Package, spec, files); err != nil {
@@ -210,7 +210,7 @@ func (c *change) event(to *Deployment, e Event) error {
 	case err != nil:
 		return err
 	case !c.owns(oldTrigger.Annotations):
-		return fmt.Errorf("trigger %s: %w", name, ErrNotOwned)
+		return fmt.Errorf("%w: trigger %s", ErrNotOwned, name)
 	default:
 		c.undoing(func(ctx context.Context) error { return c.Client.PutTrigger(ctx, oldTrigger) })
 	}
@@ -228,7 +228,7 @@ func (c *change) event(to *Deployment, e Event) error {
 	case err != nil:
 		return err
 	case !c.owns(oldRule.Annotations):
-		return fmt.Errorf("rule %s: %w", name, ErrNotOwned)
+		return fmt.Errorf("%w: rule %s", ErrNotOwned, name)
 	default:
 		c.undoing(func(ctx context.Context) error { return c.putRule(ctx, oldRule, oldRule.Status == "active") })
 	}
