@@ -79,10 +79,11 @@ func (s *healthSite) addIntake() {
 		// The same construct ids: a standby that is added later replaces no data.
 		scope := construct.Scope(s.stack, "Intake")
 		s.bus = awsevents.NewEventBus(scope, jsii.String("Bus"), &awsevents.EventBusProps{EventBusName: &name})
+		s.bus.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE)
 		awsevents.NewCfnArchive(scope, jsii.String("Replays"), &awsevents.CfnArchiveProps{
 			SourceArn: construct.EventBusArn(s.bus), RetentionDays: jsii.Number(intakeArchive.Hours() / 24),
 			Description: jsii.String("Keeps the events of " + name + " in this region for replay."),
-		}).ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
+		}).ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE, nil)
 	}
 	env := map[string]string{
 		healthwatch.EnvPlan: s.plan().String(), healthwatch.EnvBus: *construct.EventBusName(s.bus), healthwatch.EnvSource: healthwatch.Source,

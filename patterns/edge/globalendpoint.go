@@ -75,6 +75,7 @@ func (a GlobalEndpointAlarms) check(c *props.Check) {
 //
 // No stack refers to the other region's. Deploy the secondary region first:
 // the endpoint needs both buses. The buses are encrypted with AWS's own key.
+// Bus and archive stay when the stack is destroyed.
 //
 // Sources: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-global-endpoints.html,
 // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-ge-best-practices.html,
@@ -104,17 +105,22 @@ func NewGlobalEndpoint(scope constructs.Construct, id string, p *GlobalEndpointP
 		e.buses = append(e.buses, defaults.Text(e, "arn:${AWS::Partition}:events:"+r+":${AWS::AccountId}:event-bus/"+p.Name))
 	}
 	e.bus = awsevents.NewEventBus(e, jsii.String("Bus"), &awsevents.EventBusProps{EventBusName: &p.Name})
+	e.bus.ApplyRemovalPolicy(keptReplays) // the archive has a rule on it, and is replayed to no other bus
 	e.archive = awsevents.NewCfnArchive(e, jsii.String("Replays"), &awsevents.CfnArchiveProps{
 		SourceArn:     construct.EventBusArn(e.bus),
 		Description:   jsii.String("Keeps the events of " + p.Name + " in this region for replay."),
 		RetentionDays: jsii.Number(construct.Or(p.ArchiveRetention, 90*24*time.Hour).Hours() / 24),
 	})
-	e.archive.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
+	e.archive.ApplyRemovalPolicy(keptReplays, nil)
 	if region == p.Primary {
 		e.newEndpoint(p)
 	}
 	return e
 }
+
+// keptReplays keeps a bus and its archive, but for a first deployment that is
+// rolled back: there is nothing in them yet, and the next one needs their names.
+const keptReplays = awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE
 
 var endpointName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
