@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,6 +72,55 @@ func TestImmutabilitySeesOffences(t *testing.T) {
 	}
 }
 
+// Of the replicas in other regions nothing but the policies may be changed, and
+// those only by the function that puts them.
+func TestImmutabilitySeesOffencesElsewhere(t *testing.T) {
+	b, err := os.ReadFile("../patterns/edge/testdata/TestGlobalStoreDefaults.golden.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	find := func(all map[string]any, kind, prefix string) string {
+		for id, r := range all {
+			if r.(map[string]any)["Type"] == kind && strings.HasPrefix(id, prefix) {
+				return id
+			}
+		}
+		t.Fatalf("there is no %s %s", kind, prefix)
+		return ""
+	}
+	const elsewhere = "arn:aws:dynamodb:eu-west-3:123456789012:table/readings"
+	for name, plant := range map[string]func(all map[string]any, deployer map[string]any){
+		"a change": func(all, deployer map[string]any) { deployer["Action"] = []any{"dynamodb:PutItem"} },
+		"wider":    func(all, deployer map[string]any) { deployer["Action"] = []any{"dynamodb:*ResourcePolicy"} },
+		"this region's": func(all, deployer map[string]any) {
+			deployer["Resource"] = map[string]any{"Fn::GetAtt": []any{eventTables(all)[0], "Arn"}}
+		},
+		"unknown": func(all, deployer map[string]any) { deployer["Resource"] = elsewhere },
+		"another function's": func(all, deployer map[string]any) {
+			all[find(all, "AWS::IAM::Policy", "ReadingsPolicyDeployer")].(map[string]any)["Properties"].(map[string]any)["Roles"] = []any{map[string]any{"Ref": "Other"}}
+		},
+		"by name": func(all, deployer map[string]any) {
+			all["Planted"] = map[string]any{"Type": "AWS::IAM::Policy", "Properties": map[string]any{"PolicyDocument": map[string]any{
+				"Statement": []any{map[string]any{"Effect": "Allow", "Action": "dynamodb:DeleteItem", "Resource": elsewhere}}}}}
+		},
+	} {
+		all := resources(t, name, b)
+		table := eventTables(all)[0]
+		if found := offences(all, table); len(found) > 0 {
+			t.Fatalf("before: %v", found)
+		}
+		policy := all[find(all, "AWS::IAM::Policy", "ReadingsPolicyDeployer")].(map[string]any)
+		for _, statement := range statements(policy) {
+			if strings.Contains(fmt.Sprint(statement["Action"]), "PutResourcePolicy") {
+				plant(all, statement)
+			}
+		}
+		if len(offences(all, table)) == 0 {
+			t.Errorf("%s is not seen", name)
+		}
+	}
+}
+
 func resources(t *testing.T, name string, b []byte) map[string]any {
 	t.Helper()
 	var template struct{ Resources map[string]any }
@@ -96,12 +146,15 @@ func eventTables(resources map[string]any) []string {
 }
 
 // offences returns the statements, of any policy in the template, that allow
-// to change an event in the table.
+// to change an event in the table or, by its name, in one of its replicas.
 func offences(resources map[string]any, table string) []string {
 	var found []string
+	name, _ := resources[table].(map[string]any)["Properties"].(map[string]any)["TableName"].(string)
 	for id, r := range resources {
 		for _, statement := range statements(r) {
-			if statement["Effect"] != "Allow" || !mentions(statement["Resource"], table) {
+			on := statement["Resource"]
+			named := name != "" && strings.Contains(fmt.Sprint(on), ":table/"+name)
+			if statement["Effect"] != "Allow" || !mentions(on, table) && !named || putsPolicies(resources, id, statement) {
 				continue
 			}
 			if statement["NotAction"] != nil || statement["NotResource"] != nil {
@@ -117,6 +170,53 @@ func offences(resources map[string]any, table string) []string {
 		}
 	}
 	return found
+}
+
+// putsPolicies says whether the statement lets the function of a
+// Custom::ReplicaPolicies change the policies that are that resource's, and no
+// other: those of the replicas of which it has the ARN.
+func putsPolicies(resources map[string]any, policy string, statement map[string]any) bool {
+	for _, action := range texts(statement["Action"]) {
+		switch action {
+		case "dynamodb:DeleteResourcePolicy", "dynamodb:GetResourcePolicy", "dynamodb:PutResourcePolicy":
+		default:
+			return false
+		}
+	}
+	properties := func(id any) map[string]any {
+		r, _ := resources[fmt.Sprint(id)].(map[string]any)
+		p, _ := r["Properties"].(map[string]any)
+		return p
+	}
+	for id, r := range resources {
+		if r.(map[string]any)["Type"] != "Custom::ReplicaPolicies" {
+			continue
+		}
+		var arns []string
+		for _, arn := range properties(id)["Arns"].(map[string]any) {
+			arns = append(arns, fmt.Sprint(arn))
+		}
+		ours := func(arn string) bool { return slices.Contains(arns, arn) }
+		role := properties(attributeOf(properties(id)["ServiceToken"]))["Role"]
+		roles := fmt.Sprint(properties(policy)["Roles"])
+		on := texts(statement["Resource"])
+		if len(on) == 0 {
+			on = []string{fmt.Sprint(statement["Resource"])}
+		}
+		if roles == fmt.Sprint([]any{map[string]any{"Ref": attributeOf(role)}}) && !slices.ContainsFunc(on, func(arn string) bool { return !ours(arn) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// attributeOf returns the id of the resource that a Fn::GetAtt reads.
+func attributeOf(v any) string {
+	m, _ := v.(map[string]any)
+	if path, _ := m["Fn::GetAtt"].([]any); len(path) == 2 {
+		return fmt.Sprint(path[0])
+	}
+	return ""
 }
 
 // statements returns the statements of all policies within v, that of a

@@ -9,10 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -22,6 +24,7 @@ import (
 	"github.com/serverless-go/cdk/patterns/alarm"
 	"github.com/serverless-go/cdk/patterns/edge/home"
 	"github.com/serverless-go/cdk/patterns/edge/schema"
+	"github.com/serverless-go/cdk/patterns/function"
 	"github.com/serverless-go/cdk/patterns/props"
 )
 
@@ -104,6 +107,11 @@ type GlobalStoreProps struct {
 	//
 	// Default: all are made and notify nobody.
 	Alarms GlobalStoreAlarms
+	// DeployerProps are the CDK's props of the function that puts the policies of
+	// the other regions' replicas, such as a VPC. The first region's count.
+	//
+	// Default: none.
+	DeployerProps *awslambda.FunctionProps
 }
 
 // GlobalStoreAlarms tunes the alarms of a [GlobalStore] in one region.
@@ -143,13 +151,17 @@ func (a GlobalStoreAlarms) check(c *props.Check) {
 // package home to be told, or sent on, before the policy refuses.
 //
 // The policies leave out DynamoDB's own role for replication: a replica that
-// denies it anything is cut off, for good after 20 hours.
+// denies it anything is cut off, for good after 20 hours. CloudFormation cannot
+// make a replica and its policy at once but in the stack's own region: a
+// function puts those of the other regions, when the table is made and before
+// the deployment ends.
 //
 // No stack refers to another's region. The order of deployment is: the keys of
 // all regions; the stack of the first region; the others.
 //
 // Sources: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html,
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/globaltables-security.html,
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/rbac-considerations.html,
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-dynamodb-globaltable-globaltablewitness.html.
 type GlobalStore struct {
 	constructs.Construct
@@ -160,9 +172,22 @@ type GlobalStore struct {
 	table       awsdynamodb.ITableV2 // nil for a replica until it is asked for
 	tableARN    *string
 	streamARN   string
+	deployer    *function.Function    // nil but in the first region
+	policies    awscdk.CustomResource // the same
 	replication map[string]awscloudwatch.CfnAlarm
 	throttle    awscloudwatch.CfnAlarm
 }
+
+const (
+	// replicaPoliciesEntry is the function that puts the replicas' policies.
+	replicaPoliciesEntry = "github.com/serverless-go/cdk/functions/replicapolicies"
+	// replicaPoliciesTimeout is how long it waits for the replicas. CloudFormation
+	// has waited for them already.
+	replicaPoliciesTimeout = 10 * time.Minute
+	// policyPerReplica keeps the CDK from giving the policy of the stack's region
+	// to all others.
+	policyPerReplica = "@aws-cdk/aws-dynamodb:resourcePolicyPerReplica"
+)
 
 // NewGlobalStore makes the table, in the first region, or refers to its
 // replica, in the others. It panics with a *[props.Error] when the props are
@@ -181,8 +206,9 @@ func NewGlobalStore(scope constructs.Construct, id string, p *GlobalStoreProps) 
 	if region == p.Regions[0] {
 		s.table = s.newTable(p)
 		s.tableARN = construct.TableArn(s.table)
+		s.addPolicies(p)
 	} else {
-		s.tableARN = defaults.Text(s, "arn:${AWS::Partition}:dynamodb:"+region+":${AWS::AccountId}:table/"+p.Name)
+		s.tableARN = s.replicaARN(region)
 	}
 	s.newAlarms(p)
 	return s
@@ -267,7 +293,13 @@ func (p *GlobalStoreProps) checkEventual(c *props.Check) {
 	}
 }
 
+// replicaARN returns the ARN of the replica in the region.
+func (s *GlobalStore) replicaARN(region string) *string {
+	return defaults.Text(s, "arn:${AWS::Partition}:dynamodb:"+region+":${AWS::AccountId}:table/"+s.name)
+}
+
 func (s *GlobalStore) newTable(p *GlobalStoreProps) awsdynamodb.TableV2 {
+	s.Node().SetContext(jsii.String(policyPerReplica), true)
 	text := func(name string) *awsdynamodb.Attribute {
 		return &awsdynamodb.Attribute{Name: &name, Type: awsdynamodb.AttributeType_STRING}
 	}
@@ -275,7 +307,7 @@ func (s *GlobalStore) newTable(p *GlobalStoreProps) awsdynamodb.TableV2 {
 	replicas := make([]*awsdynamodb.ReplicaTableProps, 0, len(p.Regions)-1)
 	for _, region := range p.Regions[1:] {
 		keys[region] = defaults.Text(s, "arn:${AWS::Partition}:kms:"+region+":${AWS::AccountId}:"+storeAlias(p.Name))
-		replicas = append(replicas, &awsdynamodb.ReplicaTableProps{Region: &region, ResourcePolicy: s.policy(region)})
+		replicas = append(replicas, &awsdynamodb.ReplicaTableProps{Region: &region})
 	}
 	consistency := awsdynamodb.MultiRegionConsistency_STRONG
 	if p.Consistency == Eventual {
@@ -296,7 +328,7 @@ func (s *GlobalStore) newTable(p *GlobalStoreProps) awsdynamodb.TableV2 {
 		WitnessRegion:          construct.Text(p.Witness),
 		Replicas:               &replicas,
 		Encryption:             awsdynamodb.TableEncryptionV2_CustomerManagedKey(p.EncryptionKey, &keys),
-		ResourcePolicy:         s.policy(s.region),
+		ResourcePolicy:         defaults.Document(s.policy(s.region)...),
 		GlobalSecondaryIndexes: &[]*awsdynamodb.GlobalSecondaryIndexPropsV2{{
 			IndexName:      jsii.String(schema.StoreIndex),
 			PartitionKey:   text(schema.StoreShard),
@@ -306,9 +338,50 @@ func (s *GlobalStore) newTable(p *GlobalStoreProps) awsdynamodb.TableV2 {
 	})
 }
 
-// policy returns the policy of the replica in the region. It wins over
-// whatever an identity is allowed.
-func (s *GlobalStore) policy(region string) awsiam.PolicyDocument {
+// addPolicies puts the policies of the other regions' replicas. The resource
+// goes as the table does: a table that is retained keeps its policies.
+func (s *GlobalStore) addPolicies(p *GlobalStoreProps) {
+	others := p.Regions[1:]
+	arns, policies := make(map[string]*string, len(others)), make(map[string]any, len(others))
+	targets := make([]string, 0, len(others))
+	for _, region := range others {
+		arns[region] = s.replicaARN(region)
+		targets = append(targets, *arns[region])
+		policies[region] = map[string]any{"Version": "2012-10-17", "Statement": s.policy(region)}
+	}
+	s.deployer = function.NewFunction(s, "PolicyDeployer", &function.Props{
+		Entry:                  replicaPoliciesEntry,
+		Description:            "Puts the policies of " + p.Name + " in other regions.",
+		Timeout:                replicaPoliciesTimeout,
+		WithoutTracing:         true,
+		WithoutDeadLetterQueue: true, // CloudFormation waits for its answer
+		Alarms:                 function.Alarms{Off: true},
+		// An event that runs late or twice would undo what CloudFormation did since.
+		FunctionProps: construct.Layer(&awslambda.FunctionProps{}, p.DeployerProps, &awslambda.FunctionProps{
+			MaxEventAge:   construct.SharedDuration(s, time.Minute),
+			RetryAttempts: jsii.Number(0),
+			Timeout:       construct.SharedDuration(s, replicaPoliciesTimeout),
+		}),
+	})
+	s.deployer.AddToPolicy([]string{"dynamodb:DeleteResourcePolicy", "dynamodb:GetResourcePolicy", "dynamodb:PutResourcePolicy"}, targets...)
+	removal := awscdk.RemovalPolicy_RETAIN
+	if p.TableProps != nil {
+		removal = construct.Or(p.TableProps.RemovalPolicy, removal)
+	}
+	s.policies = awscdk.NewCustomResource(s, jsii.String("Policies"), &awscdk.CustomResourceProps{
+		ServiceToken:   construct.FunctionArn(s.deployer.Lambda()),
+		ResourceType:   jsii.String("Custom::ReplicaPolicies"),
+		ServiceTimeout: construct.SharedDuration(s, replicaPoliciesTimeout+2*time.Minute), // the event may be a minute old
+		RemovalPolicy:  removal,
+		Properties:     &map[string]any{"Table": p.Name, "Arns": arns, "Policies": policies},
+	})
+	s.policies.Node().AddDependency(s.table, s.deployer) // the policy of its role too
+	s.table.Node().AddDependency(s.deployer)             // a failed deployment leaves the table behind: what may fail comes first
+}
+
+// policy returns the statements of the policy of the replica in the region. It
+// wins over whatever an identity is allowed, and leaves open who may change it.
+func (s *GlobalStore) policy(region string) []defaults.Statement {
 	replication := map[string]any{"aws:PrincipalArn": defaults.Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:role/" +
 		"aws-service-role/replication.dynamodb.amazonaws.com/AWSServiceRoleForDynamoDBReplication")}
 	deny := func(sid string, conditions map[string]any, actions ...string) defaults.Statement {
@@ -329,7 +402,7 @@ func (s *GlobalStore) policy(region string) awsiam.PolicyDocument {
 			statements = append(statements, deny(fmt.Sprintf("NotAtHome%d", i), keys, "dynamodb:PartiQLInsert"))
 		}
 	}
-	return defaults.Document(statements...)
+	return statements
 }
 
 // foreignKeys returns the conditions under which a stream is not at home in the
@@ -445,6 +518,15 @@ func (s *GlobalStore) Table() awsdynamodb.ITableV2 {
 	}
 	return s.table
 }
+
+// PolicyDeployer returns the function that puts the policies of the other
+// regions' replicas, nil but in the first region.
+func (s *GlobalStore) PolicyDeployer() *function.Function { return s.deployer }
+
+// ReplicaPolicies returns the custom resource of the other regions' policies,
+// nil but in the first region. What appends to those replicas and is deployed
+// with the table depends on it.
+func (s *GlobalStore) ReplicaPolicies() awscdk.CustomResource { return s.policies }
 
 // TableName returns the table's name, the same in all regions.
 func (s *GlobalStore) TableName() string { return s.name }

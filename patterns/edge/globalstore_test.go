@@ -3,6 +3,7 @@ package edge_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -97,6 +99,10 @@ func TestGlobalStoreEverything(t *testing.T) {
 		DynamoStream:       awsdynamodb.StreamViewType_KEYS_ONLY, // stays
 		WarmThroughput:     &awsdynamodb.WarmThroughput{WriteUnitsPerSecond: jsii.Number(8000), ReadUnitsPerSecond: jsii.Number(12000)},
 	}
+	p.DeployerProps = &awslambda.FunctionProps{
+		MemorySize: jsii.Number(512),
+		Timeout:    awscdk.Duration_Seconds(jsii.Number(1)), // stays ten minutes
+	}
 	store := edge.NewGlobalStore(stack, "Readings", p)
 	if store.ReplicationAlarm("us-east-1") == nil || store.ReplicationAlarm("eu-west-1") != nil || store.ThrottlesAlarm() == nil {
 		t.Error("want an alarm for each other region and one of throttles")
@@ -144,8 +150,100 @@ func TestGlobalStoreReplicas(t *testing.T) {
 			region != "eu-west-1" && !(strings.Contains(key, ":kms:"+region+":") && strings.Contains(key, ":alias/readings]")) {
 			t.Errorf("%s: key is %s, want one of the region", region, key)
 		}
-		if replica["ResourcePolicy"] == nil {
-			t.Errorf("%s: no policy", region)
+		if (replica["ResourcePolicy"] != nil) != (region == "eu-west-1") {
+			t.Errorf("%s: policy %v; CloudFormation makes it with the replica in the stack's own region only", region, replica["ResourcePolicy"])
+		}
+	}
+}
+
+// CloudFormation cannot make a replica and its policy at once in another region
+// than the stack's: a custom resource puts those, once the table is made, whatever
+// the CDK's flags are.
+func TestGlobalStorePutsPoliciesElsewhere(t *testing.T) {
+	const flag = "@aws-cdk/aws-dynamodb:resourcePolicyPerReplica"
+	for _, set := range []bool{true, false} {
+		app := cdktest.NewApp(t, cdktest.Context(flag, set))
+		stack := awscdk.NewStack(app, jsii.String("Test"), &awscdk.StackProps{
+			Env: &awscdk.Environment{Region: jsii.String("eu-west-1"), Account: jsii.String(storeAccount)},
+		})
+		store := edge.NewGlobalStore(stack, "Readings", strongStore(storeKey(stack)))
+		template := cdktest.Synth(t, stack)
+		table := template.One(t, "AWS::DynamoDB::GlobalTable", nil)
+		for _, r := range table.Properties["Replicas"].([]any) {
+			if replica := r.(map[string]any); (replica["ResourcePolicy"] != nil) != (replica["Region"] == "eu-west-1") {
+				t.Errorf("%s %t: %s has the policy %v", flag, set, replica["Region"], replica["ResourcePolicy"])
+			}
+		}
+		policies := template.One(t, "Custom::ReplicaPolicies", cdktest.Match{"Table": "readings"})
+		for _, name := range []string{"Arns", "Policies"} {
+			got := slices.Sorted(maps.Keys(policies.Properties[name].(map[string]any)))
+			if want := []string{"eu-central-1", "eu-west-3"}; !slices.Equal(got, want) {
+				t.Errorf("%s of %v, want %v", name, got, want)
+			}
+		}
+		after, _ := policies.Attributes["DependsOn"].([]any)
+		deployer := template.One(t, "AWS::Lambda::Function", cdktest.Match{"Timeout": 600.0})
+		if !slices.Contains(after, any(table.ID)) || !slices.Contains(after, any(deployer.ID)) {
+			t.Errorf("the policies wait for %v, want the table and the function", after)
+		}
+		for _, policy := range []string{"DeletionPolicy", "UpdateReplacePolicy"} {
+			if policies.Attributes[policy] != table.Attributes[policy] || table.Attributes[policy] != "Retain" {
+				t.Errorf("%s of the policies is %v, that of the table %v", policy, policies.Attributes[policy], table.Attributes[policy])
+			}
+		}
+		if store.PolicyDeployer() == nil || store.ReplicaPolicies() == nil {
+			t.Error("nobody can change the function, or wait for the policies")
+		}
+	}
+}
+
+// A table that goes with its stack takes the policies along.
+func TestGlobalStorePoliciesGoWithTheTable(t *testing.T) {
+	stack := regionalStack(t, "eu-west-1")
+	p := strongStore(storeKey(stack))
+	p.TableProps = &awsdynamodb.TablePropsV2{RemovalPolicy: awscdk.RemovalPolicy_DESTROY, DeletionProtection: jsii.Bool(false)}
+	edge.NewGlobalStore(stack, "Readings", p)
+	for _, kind := range []string{"Custom::ReplicaPolicies", "AWS::DynamoDB::GlobalTable"} {
+		if got := cdktest.Synth(t, stack).One(t, kind, nil).Attributes["DeletionPolicy"]; got != "Delete" {
+			t.Errorf("%s: %v", kind, got)
+		}
+	}
+}
+
+// The other regions' stacks put no policies.
+func TestGlobalStorePutsPoliciesOnce(t *testing.T) {
+	stack := regionalStack(t, "eu-central-1")
+	store := edge.NewGlobalStore(stack, "Readings", strongStore(storeKey(stack)))
+	if n := len(cdktest.Synth(t, stack).Resources("Custom::ReplicaPolicies")); n != 0 || store.PolicyDeployer() != nil || store.ReplicaPolicies() != nil {
+		t.Errorf("%d resources put policies", n)
+	}
+}
+
+// The deployer may change the policies of the other regions' replicas, in the
+// regions of a jurisdiction, too, where the policies themselves do not lock it
+// out, and nothing else of DynamoDB anywhere.
+func TestGlobalStoreDeployer(t *testing.T) {
+	regions := []string{"eu-west-1", "eu-central-1", "eu-west-3"}
+	policies := replicaPolicies(t, strongStore(nil), "eu-west-1")
+	stack := regionalStack(t, "eu-west-1")
+	residency := edge.NewResidency(awscdk.App_Of(stack), "Residency", &edge.ResidencyProps{Jurisdictions: map[string][]string{"eu": regions}})
+	residency.Keep("eu", stack)
+	edge.NewGlobalStore(stack, "Readings", strongStore(storeKey(stack)))
+	template := iam.NewSynthesized(t, cdktest.Synth(t, stack), storeAccount, "eu-west-1")
+	role := template.Role("ReadingsPolicyDeployer")
+	for _, action := range []string{"PutResourcePolicy", "GetResourcePolicy", "DeleteResourcePolicy", "UpdateTable", "DeleteTable", "PutItem", "PartiQLInsert", "Query"} {
+		for _, region := range append(regions, "us-east-1") {
+			for _, table := range []string{"readings", "readings2"} {
+				want := strings.HasSuffix(action, "ResourcePolicy") && slices.Contains(regions[1:], region) && table == "readings"
+				got := iam.Evaluate(iam.Request{
+					Principal: iam.Principal{ARN: role.ARN}, Action: "dynamodb:" + action,
+					Resource: "arn:aws:dynamodb:" + region + ":" + storeAccount + ":table/" + table,
+					Context:  iam.Context{"aws:RequestedRegion": {region}, "aws:PrincipalArn": {role.ARN}},
+				}, iam.Policies{Identity: role.Policies, Resource: []*iam.Policy{policies[regions[1]]}})
+				if got.Allowed != want {
+					t.Errorf("%s of %s in %s: %t, want %t; %s", action, table, region, got.Allowed, want, got.Reason)
+				}
+			}
 		}
 	}
 }
@@ -159,8 +257,15 @@ func replicaPolicies(t *testing.T, p *edge.GlobalStoreProps, region string) map[
 	template := iam.NewSynthesized(t, cdktest.Synth(t, stack), storeAccount, region)
 	policies := map[string]*iam.Policy{}
 	for _, r := range template.Property(template.ID("AWS::DynamoDB::GlobalTable", ""), "Replicas").([]any) {
-		replica := r.(map[string]any)
-		policies[replica["Region"].(string)] = template.Policy(replica["ResourcePolicy"].(map[string]any)["PolicyDocument"])
+		if replica := r.(map[string]any); replica["ResourcePolicy"] != nil {
+			policies[replica["Region"].(string)] = template.Policy(replica["ResourcePolicy"].(map[string]any)["PolicyDocument"])
+		}
+	}
+	for region, document := range template.Property(template.ID("Custom::ReplicaPolicies", ""), "Policies").(map[string]any) {
+		policies[region] = template.Policy(document)
+	}
+	if len(policies) != len(p.Regions) {
+		t.Errorf("%d policies for %v", len(policies), p.Regions)
 	}
 	return policies
 }
@@ -241,6 +346,9 @@ func TestGlobalStoreGrants(t *testing.T) {
 	got := map[string][]string{}
 	for _, policy := range cdktest.Synth(t, stack).Resources("AWS::IAM::Policy") {
 		name, _, _ := strings.Cut(policy.ID, "DefaultPolicy")
+		if strings.HasPrefix(name, "ReadingsPolicyDeployer") {
+			continue // TestGlobalStoreDeployer
+		}
 		for _, s := range policy.Properties["PolicyDocument"].(map[string]any)["Statement"].([]any) {
 			statement := s.(map[string]any)
 			actions, ok := statement["Action"].([]any)
@@ -300,9 +408,13 @@ func TestGlobalStoreIsEventStore(t *testing.T) {
 		}
 	}
 	actions := func(r cdktest.Resource) string {
-		replica := r.Properties["Replicas"].([]any)[0].(map[string]any)
-		statement := replica["ResourcePolicy"].(map[string]any)["PolicyDocument"].(map[string]any)["Statement"].([]any)[0].(map[string]any)
-		return fmt.Sprint(statement["Effect"], statement["Action"])
+		for _, replica := range r.Properties["Replicas"].([]any) {
+			if policy, ok := replica.(map[string]any)["ResourcePolicy"].(map[string]any); ok {
+				statement := policy["PolicyDocument"].(map[string]any)["Statement"].([]any)[0].(map[string]any)
+				return fmt.Sprint(statement["Effect"], statement["Action"])
+			}
+		}
+		return "nothing"
 	}
 	if actions(table) != actions(reference) {
 		t.Errorf("the policy says %s, want the event store's %s", actions(table), actions(reference))

@@ -153,6 +153,7 @@ func residencyCases() map[string]residencyCase {
 		"Call":            {"Custom::AWS", "CDK's calls", "Create.region names us-east-1", m{"Create": `{"service":"SSM","action":"putParameter","region":"us-east-1"}`}, m{"Create": `{"service":"SSM","action":"putParameter"}`}},
 		"CallBucket":      {"Custom::AWS", "CDK's calls", `Update.parameters.Bucket is the bucket "foreign"`, m{"Update": `{"service":"S3","action":"putObject","parameters":{"Bucket":"foreign"}}`}, m{"Update": `{"service":"S3","action":"putObject","parameters":{"Bucket":"friendly"}}`}},
 		"CallOpen":        {"Custom::AWS", "CDK's calls", "no call that the check can read", m{"Create": m{"Fn::Select": []any{0.0, []any{"a"}}}}, m{"Delete": `{"service":"SSM"}`}},
+		"Replicas":        {"Custom::ReplicaPolicies", "policies of replicas", "Policies names us-east-1", m{"Policies": m{"us-east-1": m{}}}, m{"Policies": m{"eu-central-1": m{}}}},
 		"Retention":       {"Custom::LogRetention", "CDK's helpers", "LogGroupRegion names us-east-1", m{"LogGroupRegion": "us-east-1"}, nil},
 		"Upload":          {"Custom::CDKBucketDeployment", "CDK's helpers", `is the bucket "foreign"`, m{"DestinationBucketName": "foreign"}, m{"DestinationBucketName": m{"Ref": "Bucket"}}},
 		"QueryLogging":    {"AWS::Route53::HostedZone", "names", "CloudWatchLogsLogGroupArn names us-east-1", m{"QueryLoggingConfig": m{"CloudWatchLogsLogGroupArn": arn("logs", "log-group:g")}}, m{"Name": "example.com"}},

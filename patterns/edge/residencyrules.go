@@ -2,6 +2,7 @@ package edge
 
 import (
 	"encoding/json"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -32,6 +33,15 @@ var residencyRules = []residencyRule{
 		places: []string{"KinesisStreamSpecification.StreamArn", "Replicas[].KinesisStreamSpecification.StreamArn",
 			"ImportSourceSpecification.S3BucketSource.S3Bucket", "GlobalTableSourceArn"},
 		buckets: []string{"ImportSourceSpecification.S3BucketSource.S3Bucket"},
+	},
+	{
+		name: "policies of replicas", types: []string{"Custom::ReplicaPolicies"}, // GlobalStore's own
+		more: func(s *residencyInquiry) {
+			policies, _ := s.value("Policies").(map[string]any)
+			for _, region := range slices.Sorted(maps.Keys(policies)) {
+				s.region("Policies", region)
+			}
+		},
 	},
 	{
 		name: "buckets", types: []string{"AWS::S3::Bucket", "AWS::S3::MultiRegionAccessPoint", "AWS::S3::StorageLens"},

@@ -93,7 +93,8 @@ var kinds = map[string]kind{
 	"AWS::SNS::Subscription":                {name: "subscription", unpriced: "charged by delivery, by its protocol"},
 	"AWS::SNS::TopicPolicy":                 {name: "topic policy", connects: true},
 	"AWS::SQS::QueuePolicy":                 {name: "queue policy", connects: true},
-	"Custom::PruneVersions":                 {name: "pruning of versions", connects: true}, // a function of ours, in the list itself
+	"Custom::PruneVersions":                 {name: "pruning of versions", connects: true},  // a function of ours, in the list itself
+	"Custom::ReplicaPolicies":               {name: "policies of replicas", connects: true}, // the same
 }
 
 func archived(l Load) []amount {

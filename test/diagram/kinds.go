@@ -160,5 +160,6 @@ var undrawn = []string{
 	"Custom::KeyValues",
 	"Custom::PreWarm",
 	"Custom::PruneVersions",
+	"Custom::ReplicaPolicies",
 	"Custom::VpcRestrictDefaultSG",
 }
