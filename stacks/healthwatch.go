@@ -224,7 +224,9 @@ func (h *HealthWatch) addEdge(r *edge.Region) {
 	if h.props.Domain.Name == "" {
 		return
 	}
-	h.addRouter(stack, alarms, r.SharedName("router"))
+	// The table comes last: it has a name and is retained, so that one that a
+	// failed deployment left behind would be in the way of the next.
+	world.Table().Node().AddDependency(h.addRouter(stack, alarms, r.SharedName("router"))...)
 }
 
 // table says which countries' requests go to which jurisdiction.

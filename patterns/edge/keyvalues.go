@@ -60,6 +60,7 @@ type KeyValues struct {
 	constructs.Construct
 	store    awscloudfront.IKeyValueStore
 	deployer *function.Function
+	resource awscdk.CustomResource
 }
 
 const (
@@ -98,7 +99,7 @@ func NewKeyValues(scope constructs.Construct, id string, p *KeyValuesProps) *Key
 		"cloudfront-keyvaluestore:ListKeys",
 		"cloudfront-keyvaluestore:UpdateKeys",
 	}, *arn)
-	resource := awscdk.NewCustomResource(k, jsii.String("Entries"), &awscdk.CustomResourceProps{
+	k.resource = awscdk.NewCustomResource(k, jsii.String("Entries"), &awscdk.CustomResourceProps{
 		ServiceToken:   construct.FunctionArn(k.deployer.Lambda()),
 		ResourceType:   jsii.String("Custom::KeyValues"),
 		ServiceTimeout: construct.SharedDuration(k, keyValuesTimeout+time.Minute),
@@ -109,7 +110,7 @@ func NewKeyValues(scope constructs.Construct, id string, p *KeyValuesProps) *Key
 			"Exclusive": strconv.FormatBool(p.Store == nil || p.Exclusive),
 		},
 	})
-	resource.Node().AddDependency(k.deployer) // its policy too
+	k.resource.Node().AddDependency(k.deployer) // its policy too
 	return k
 }
 
@@ -156,6 +157,10 @@ func (k *KeyValues) asset(entries map[string]string) awss3assets.Asset {
 
 // Store returns the store, for the functions that read it.
 func (k *KeyValues) Store() awscloudfront.IKeyValueStore { return k.store }
+
+// Resource returns the custom resource that writes the entries. Let it depend on
+// what the entries name, such as a distribution with its origins.
+func (k *KeyValues) Resource() awscdk.CustomResource { return k.resource }
 
 // Deployer returns the function that writes the entries.
 func (k *KeyValues) Deployer() *function.Function { return k.deployer }

@@ -1,6 +1,7 @@
 package edge_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,6 +53,24 @@ func TestKeyValuesEverything(t *testing.T) {
 func TestKeyValuesIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	cdktest.IsConstruct(t, edge.NewKeyValues(stack, "Values", nil))
+}
+
+// Entries that name origins can wait for the distribution that has them, which
+// reads the store itself.
+func TestKeyValuesWaitForOrigins(t *testing.T) {
+	stack := routerStack(t, "us-east-1")
+	entries, err := routerTable().Entries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := edge.NewKeyValues(stack, "Values", &edge.KeyValuesProps{Entries: entries})
+	router := edge.NewEdgeRouter(stack, "Router", &edge.EdgeRouterProps{Table: routerTable(), Store: values.Store()})
+	values.Resource().Node().AddDependency(router.Distribution())
+	template := cdktest.Synth(t, stack)
+	after, _ := template.One(t, "Custom::KeyValues", nil).Attributes["DependsOn"].([]any)
+	if distribution := template.One(t, "AWS::CloudFront::Distribution", nil).ID; !slices.Contains(after, any(distribution)) {
+		t.Errorf("the entries wait for %v, want %s", after, distribution)
+	}
 }
 
 func TestKeyValuesRejects(t *testing.T) {
