@@ -1,7 +1,10 @@
 package edge
 
 import (
+	"fmt"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -112,11 +115,26 @@ func NewGlobalEndpoint(scope constructs.Construct, id string, p *GlobalEndpointP
 		RetentionDays: jsii.Number(construct.Or(p.ArchiveRetention, 90*24*time.Hour).Hours() / 24),
 	})
 	e.archive.ApplyRemovalPolicy(keptReplays, nil)
+	for _, r := range []string{p.Primary, p.Secondary} {
+		if !slices.Contains(endpointRegions, r) {
+			awscdk.Annotations_Of(e).AddWarningV2(jsii.String("serverless-go:globalEndpointRegion"), jsii.String(fmt.Sprintf(
+				"EventBridge had no global endpoints in %s in November 2026, only in %s; see that it has now, or choose another region",
+				r, strings.Join(endpointRegions, ", "))))
+		}
+	}
 	if region == p.Primary {
 		e.newEndpoint(p)
 	}
 	return e
 }
+
+// endpointRegions are the regions that EventBridge has global endpoints in, as
+// of November 2026
+// (https://docs.aws.amazon.com/eventbridge/latest/userguide/feature-availability.html,
+// https://docs.aws.amazon.com/config/latest/developerguide/global-endpoint-event-replication-enabled.html).
+var endpointRegions = []string{"ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-southeast-1", "ap-southeast-2",
+	"ca-central-1", "eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1",
+	"us-east-1", "us-east-2", "us-west-1", "us-west-2"}
 
 // keptReplays keeps a bus and its archive, but for a first deployment that is
 // rolled back: there is nothing in them yet, and the next one needs their names.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/assertions"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/jsii-runtime-go"
@@ -48,6 +49,20 @@ func TestGlobalEndpointSecondary(t *testing.T) {
 	template.Count(t, "", 2)
 	template.Has(t, "AWS::Events::EventBus", cdktest.Match{"Name": "intake"})
 	template.Has(t, "AWS::Events::Archive", cdktest.Match{"RetentionDays": 90.0})
+}
+
+// A region that had no global endpoints is a warning, for AWS adds regions.
+func TestGlobalEndpointRegions(t *testing.T) {
+	for secondary, want := range map[string]int{"eu-central-1": 0, "eu-south-1": 1} {
+		stack := regionalStack(t, "eu-west-1")
+		p := intake()
+		p.Secondary = secondary
+		edge.NewGlobalEndpoint(stack, "Intake", p)
+		found := assertions.Annotations_FromStack(stack).FindWarning(jsii.String("*"), assertions.Match_StringLikeRegexp(jsii.String("no global endpoints in "+secondary)))
+		if len(*found) != want {
+			t.Errorf("%s: %d warnings, want %d", secondary, len(*found), want)
+		}
+	}
 }
 
 func TestGlobalEndpointIsConstruct(t *testing.T) {
