@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsathena"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsglue"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
@@ -96,6 +97,9 @@ type DataLakeProps struct {
 // it needs: [DataLake.GrantIngest], [DataLake.GrantReadRaw],
 // [DataLake.GrantWriteTables], [DataLake.GrantReadTables],
 // [DataLake.GrantQuery].
+//
+// The database and its tables are retained when the stack is destroyed, with
+// the buckets; saved queries and the history of the work group are not.
 //
 // Sources: https://docs.aws.amazon.com/prescriptive-guidance/latest/defining-bucket-names-data-lakes/data-layer-definitions.html,
 // https://docs.aws.amazon.com/athena/latest/ug/querying-iceberg.html,
@@ -234,12 +238,19 @@ func (l *DataLake) addDatabase(p *DataLakeProps) {
 	l.database = awsglue.NewCfnDatabase(l, jsii.String("Database"), &awsglue.CfnDatabaseProps{
 		CatalogId: account(l), DatabaseInput: input,
 	})
+	// Glue deletes a database with its tables, whose entries alone know which
+	// of the files are theirs.
+	l.database.ApplyRemovalPolicy(retainUsed, nil)
 	if p.LakeFormation {
 		// Else every table would be open to whoever IAM lets see it
 		// (https://docs.aws.amazon.com/lake-formation/latest/dg/change-settings.html).
 		l.database.AddPropertyOverride(jsii.String("DatabaseInput.CreateTableDefaultPermissions"), []any{})
 	}
 }
+
+// retainUsed keeps what has a fixed name, but for what a deployment that is
+// rolled back has just made: it is empty, and would be in the way of the next.
+const retainUsed = awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE
 
 // register hands the curated files to Lake Formation, with a role of its own:
 // its service-linked role cannot be limited to these files.

@@ -268,3 +268,24 @@ func ExampleNewDataLake() {
 		AssumedBy: awsiam.NewAccountRootPrincipal(),
 	}), totals)
 }
+
+// An Iceberg table's catalog entry is the only thing that knows its newest
+// metadata, and Glue deletes a database with its tables. What a deployment that
+// is rolled back made must not be in the way of the next one.
+func TestDataLakeIsRetained(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	carts(orchestration.NewDataLake(stack, "Lake", nil))
+	isRetainedOnceUsed(t, cdktest.Synth(t, stack), "AWS::Glue::Database", "AWS::Glue::Table")
+}
+
+// isRetainedOnceUsed checks that resources of these types outlive the stack,
+// unless they were made by a deployment that is rolled back.
+func isRetainedOnceUsed(t *testing.T, template cdktest.Template, types ...string) {
+	t.Helper()
+	for _, kind := range types {
+		r := template.One(t, kind, nil)
+		if deleted, replaced := r.Attributes["DeletionPolicy"], r.Attributes["UpdateReplacePolicy"]; deleted != "RetainExceptOnCreate" || replaced != "Retain" {
+			t.Errorf("%s: when deleted %v, when replaced %v; want RetainExceptOnCreate and Retain", r.ID, deleted, replaced)
+		}
+	}
+}

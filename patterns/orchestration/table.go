@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsglue"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -114,7 +113,7 @@ func (l *DataLake) AddTable(id string, p *TableProps) *Table {
 			},
 		},
 	})
-	t.table.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
+	t.table.ApplyRemovalPolicy(retainUsed, nil)
 	if l.location != nil {
 		t.table.AddResourceDependency(l.location, nil)
 	}

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
@@ -355,7 +354,7 @@ func NewTrainingPipeline(scope constructs.Construct, id string, p *TrainingPipel
 		ModelPackageGroupName:        &t.prefix,
 		ModelPackageGroupDescription: jsii.String("The models of " + construct.Path(t) + "."),
 	})
-	t.group.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
+	t.group.ApplyRemovalPolicy(retainUsed, nil)
 	if p.Endpoint != nil {
 		t.endpointName = construct.Or(p.Endpoint.Name, t.prefix)
 	}

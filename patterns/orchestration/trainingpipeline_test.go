@@ -112,6 +112,14 @@ func TestTrainingPipelineEverything(t *testing.T) {
 	cdktest.Golden(t, stack)
 }
 
+// The group's name is fixed: one that a rolled-back deployment left would be in
+// the way of the next.
+func TestTrainingPipelineRetainsModels(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	orchestration.NewTrainingPipeline(stack, "Pipeline", pipelineProps(stack))
+	isRetainedOnceUsed(t, cdktest.Synth(t, stack), "AWS::SageMaker::ModelPackageGroup")
+}
+
 func TestTrainingPipelineIsConstruct(t *testing.T) {
 	stack := cdktest.NewStack(t)
 	cdktest.IsConstruct(t, orchestration.NewTrainingPipeline(stack, "Pipeline", pipelineProps(stack)))
