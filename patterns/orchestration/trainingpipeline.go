@@ -88,11 +88,16 @@ type TrainingPipelineProps struct {
 // Transform is a Glue job that reads the files of a manifest from the raw zone
 // and writes an Iceberg table. It finds in its arguments --manifest (an S3 URI),
 // --manifest_version, --run, --database, --table and --location.
+//
+// It must bear to be repeated: a job that fails is run again, up to twice, and
+// by each redrive. It runs once at a time, and a run that finds it busy waits for
+// as long as two others may take.
 type Transform struct {
 	// Script is the source of the job, PySpark. Embed it with go:embed. Set
 	// Script or JobName, not both.
 	Script string
-	// JobName is the name of a job that exists and has what it needs.
+	// JobName is the name of a job that exists and has what it needs. Let it run
+	// once at a time (MaxConcurrentRuns), unless it cannot write a row twice.
 	//
 	// Default: none; there is a Script.
 	JobName string
@@ -510,12 +515,15 @@ func (t *TrainingPipeline) addJob(p *TrainingPipelineProps) {
 		Command: &awsglue.CfnJob_JobCommandProperty{
 			Name: jsii.String("glueetl"), PythonVersion: jsii.String("3"), ScriptLocation: jsii.String("s3://" + script),
 		},
-		GlueVersion:       jsii.String("5.0"),
-		WorkerType:        jsii.String(construct.Or(p.Transform.WorkerType, "G.1X")),
-		NumberOfWorkers:   jsii.Number(construct.Or(p.Transform.Workers, 2)),
-		Timeout:           jsii.Number(timeout.Minutes()),
-		MaxRetries:        jsii.Number(0), // the workflow retries
-		ExecutionProperty: &awsglue.CfnJob_ExecutionPropertyProperty{MaxConcurrentRuns: jsii.Number(10)},
+		GlueVersion:     jsii.String("5.0"),
+		WorkerType:      jsii.String(construct.Or(p.Transform.WorkerType, "G.1X")),
+		NumberOfWorkers: jsii.Number(construct.Or(p.Transform.Workers, 2)),
+		Timeout:         jsii.Number(timeout.Minutes()),
+		MaxRetries:      jsii.Number(0), // the workflow retries
+		// Two merges at a time that match nothing both append, and so keep what is
+		// new to both twice: Iceberg sees no conflict
+		// (https://github.com/apache/iceberg/issues/12653).
+		ExecutionProperty: &awsglue.CfnJob_ExecutionPropertyProperty{MaxConcurrentRuns: jsii.Number(1)},
 		DefaultArguments: map[string]any{
 			"--datalake-formats":                 "iceberg",
 			"--enable-metrics":                   "true",

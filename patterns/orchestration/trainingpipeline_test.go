@@ -526,25 +526,73 @@ func TestTrainingPipelineGivesUp(t *testing.T) {
 				t.Errorf("%s is never tried again", state.Name)
 				continue
 			}
-			retrier := state.Retry[0]
-			for _, failure := range retrier.ErrorEquals {
-				if strings.HasPrefix(failure, "Lambda.") || strings.HasSuffix(failure, "SdkClientException") {
-					continue // of a kind with the others
+			for _, retrier := range state.Retry {
+				for _, failure := range retrier.ErrorEquals {
+					if strings.HasPrefix(failure, "Lambda.") || strings.HasSuffix(failure, "SdkClientException") {
+						continue // of a kind with the others
+					}
+					t.Run(name+"/"+state.Name+"/"+failure, func(t *testing.T) {
+						c := newTrainingCloud(t)
+						calls := 0
+						c.tasks[state.Name] = func(context.Context, *asl.PendingTask) (any, error) {
+							calls++
+							return nil, &asl.Error{Name: failure, Cause: "again"}
+						}
+						endsWith(t, c.run(m), failure)
+						if want := retrier.MaxAttempts + 1; calls != want {
+							t.Errorf("called %d times, want %d", calls, want)
+						}
+					})
 				}
-				t.Run(name+"/"+state.Name+"/"+failure, func(t *testing.T) {
-					c := newTrainingCloud(t)
-					calls := 0
-					c.tasks[state.Name] = func(context.Context, *asl.PendingTask) (any, error) {
-						calls++
-						return nil, &asl.Error{Name: failure, Cause: "again"}
-					}
-					endsWith(t, c.run(m), failure)
-					if want := retrier.MaxAttempts + 1; calls != want {
-						t.Errorf("called %d times, want %d", calls, want)
-					}
-				})
 			}
 		}
+	}
+}
+
+// The job runs once at a time, and a run waits for it as long as two others may
+// take.
+func TestTrainingPipelineWaitsForItsJob(t *testing.T) {
+	const longest = 2*time.Hour + 30*time.Minute // of a run of the job
+	stack := cdktest.NewStack(t)
+	orchestration.NewTrainingPipeline(stack, "Pipeline", pipelineProps(stack))
+	template := cdktest.Synth(t, stack)
+	template.Has(t, "AWS::Glue::Job", cdktest.Match{"ExecutionProperty": cdktest.Match{"MaxConcurrentRuns": 1}})
+	m := machine(t, template, "PipelineWorkflow")
+	for _, busy := range []time.Duration{time.Minute, longest, 2 * longest} {
+		t.Run(busy.String(), func(t *testing.T) {
+			c := newTrainingCloud(t)
+			var first, started time.Time
+			calls := 0
+			c.tasks["Transform"] = func(_ context.Context, task *asl.PendingTask) (any, error) {
+				calls++
+				if first.IsZero() {
+					first = task.Scheduled
+				}
+				if task.Scheduled.Before(first.Add(busy)) {
+					return nil, &asl.Error{Name: "Glue.ConcurrentRunsExceededException", Cause: "the job is busy"}
+				}
+				started = task.Scheduled
+				return map[string]any{"JobRunState": "SUCCEEDED"}, nil
+			}
+			if x := c.run(m); x.Status() != asl.Succeeded {
+				t.Fatalf("%v %s", x.Err(), x)
+			}
+			if late := started.Sub(first.Add(busy)); late > 5*time.Minute || calls > 101 {
+				t.Errorf("started %v after the job was free, at call %d", late, calls)
+			}
+		})
+	}
+}
+
+// What a job dies of may have passed a minute later; what it dies of three times
+// has not.
+func TestTrainingPipelineRepeatsItsJob(t *testing.T) {
+	m := pipelineMachine(t, nil)
+	failed := asl.Throw("States.TaskFailed", `{"JobRunState": "FAILED", "ErrorMessage": "Cannot commit: the table has changed"}`)
+	c := newTrainingCloud(t)
+	c.tasks["Transform"] = asl.Script(failed, failed, asl.Return(map[string]any{"JobRunState": "SUCCEEDED"}))
+	if x := c.run(m); x.Status() != asl.Succeeded {
+		t.Errorf("%v %s", x.Err(), x)
 	}
 }
 

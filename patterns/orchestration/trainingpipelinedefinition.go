@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,6 +64,19 @@ func sagemakerRetry() []any {
 // otherwise.
 func registryRetry() []any {
 	return retryOn(6, 5*time.Second, time.Minute, "SageMaker.SageMakerException", "SageMaker.SdkClientException")
+}
+
+// transformRetry retries what passes; waits while the job is busy with other
+// runs, for as long as two of them may take; and runs a job again that failed.
+func transformRetry(longest time.Duration) []any {
+	const looks = 100 // each is a transition that AWS bills
+	return slices.Concat(
+		retryOn(10, 30*time.Second, 10*time.Minute, "Glue.AWSGlueException", "Glue.ThrottlingException", "Glue.SdkClientException"),
+		[]any{object{
+			"ErrorEquals":     []string{"Glue.ConcurrentRunsExceededException"},
+			"IntervalSeconds": seconds(2 * longest / looks), "BackoffRate": 1, "MaxAttempts": looks,
+		}},
+		retryOn(2, time.Minute, 10*time.Minute, "States.TaskFailed"))
 }
 
 func athenaRetry() []any {
@@ -128,8 +142,8 @@ func (t *TrainingPipeline) addDataStates(p *TrainingPipelineProps, add func(stri
 		object{"bucket": jsonata("$rawBucket"), "key": jsonata("$manifest"), "prefix": rawPrefix},
 		object{"Assign": object{"run": jsonata(runName), "data": jsonata("$states.result.Payload")}}))
 
-	timeout := construct.Or(p.Transform.Timeout, 2*time.Hour)
-	add("Transform", step("glue:startJobRun.sync", timeout+30*time.Minute, // which it may wait for workers
+	longest := construct.Or(p.Transform.Timeout, 2*time.Hour) + 30*time.Minute // which it may wait for workers
+	add("Transform", step("glue:startJobRun.sync", longest,
 		object{"JobName": t.jobName, "Arguments": object{
 			"--manifest":         jsonata("'s3://' & $rawBucket & '/' & $manifest"),
 			"--manifest_version": jsonata("$data.version"),
@@ -138,8 +152,7 @@ func (t *TrainingPipeline) addDataStates(p *TrainingPipelineProps, add func(stri
 			"--table":            p.Table.name,
 			"--location":         p.Table.Location(),
 		}},
-		retryOn(10, 30*time.Second, 10*time.Minute, "Glue.AWSGlueException", "Glue.ConcurrentRunsExceededException",
-			"Glue.ThrottlingException", "Glue.SdkClientException"), nil))
+		transformRetry(longest), nil))
 
 	var columns []string
 	var bounds []any
