@@ -60,12 +60,16 @@ func WorkGroup(scope constructs.Construct, description string, results awss3.IBu
 	})
 }
 
-// ToQuery returns the statement to query in the work group of that name.
+// ToQuery returns the statement to query the account's own data catalog in the
+// work group of that name.
 func ToQuery(scope constructs.Construct, name string) defaults.Statement {
-	return defaults.Actions{"athena:BatchGetQueryExecution", "athena:GetQueryExecution", "athena:GetQueryResults",
+	arn := func(resource string) *string {
+		return defaults.Text(scope, "arn:${AWS::Partition}:athena:${AWS::Region}:${AWS::AccountId}:"+resource)
+	}
+	return defaults.Actions{"athena:BatchGetQueryExecution", "athena:GetDataCatalog", "athena:GetQueryExecution", "athena:GetQueryResults",
 		"athena:GetQueryResultsStream", "athena:GetWorkGroup", "athena:ListQueryExecutions", "athena:StartQueryExecution",
 		"athena:StopQueryExecution"}.
-		To(defaults.Text(scope, "arn:${AWS::Partition}:athena:${AWS::Region}:${AWS::AccountId}:workgroup/"+name))
+		To(arn("datacatalog/AwsDataCatalog"), arn("workgroup/"+name))
 }
 
 // DefaultDatabase returns the ARN of the database "default", for which Athena

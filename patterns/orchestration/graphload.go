@@ -403,7 +403,6 @@ func (g *GraphLoad) allowReading(role awsiam.Role) {
 func (g *GraphLoad) addWorkflow(p *GraphLoadProps) {
 	allow := slices.Concat([]defaults.Statement{
 		defaults.Actions{"lambda:InvokeFunction"}.To(construct.FunctionArn(g.function.Target())),
-		defaults.Actions{"athena:GetDataCatalog"}.To(localARN(g, "athena", "datacatalog/AwsDataCatalog")),
 		defaults.Actions{"s3:AbortMultipartUpload", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:PutObject"}.To(g.files()),
 		defaults.Actions{"s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"}.To(construct.BucketArn(g.bucket)),
 	}, p.Lake.toQuery(p.Tables...), toUseKey(g.bucket))

@@ -38,6 +38,7 @@ import (
 	"github.com/serverless-go/cdk/patterns/orchestration/asl"
 	"github.com/serverless-go/cdk/patterns/orchestration/training"
 	"github.com/serverless-go/cdk/test/cdktest"
+	"github.com/serverless-go/cdk/test/iam"
 )
 
 const modelImage = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/carts:7"
@@ -766,6 +767,24 @@ func TestTrainingPipelineAllowsLittle(t *testing.T) {
 		policies, _ := role.Properties["Policies"].([]any)
 		for _, policy := range policies {
 			check(role.ID, policy.(map[string]any)["PolicyDocument"])
+		}
+	}
+}
+
+// What queries does so in the account's own catalog, which Athena asks for.
+func TestQueriesMayUseTheCatalog(t *testing.T) {
+	stack := cdktest.NewStack(t)
+	p := pipelineProps(stack)
+	orchestration.NewTrainingPipeline(stack, "Pipeline", p)
+	orchestration.NewGraphLoad(stack, "Graph", insights(p.Table.Lake()))
+	const account, region = "123456789012", "eu-west-1"
+	template := iam.NewSynthesized(t, cdktest.Synth(t, stack), account, region)
+	for _, prefix := range []string{"PipelineWorkflowRole", "GraphWorkflowRole"} {
+		role := template.Role(prefix)
+		if !iam.Evaluate(iam.Request{
+			Principal: iam.Principal{ARN: role.ARN}, Action: "athena:GetDataCatalog", Resource: "arn:aws:athena:" + region + ":" + account + ":datacatalog/AwsDataCatalog",
+		}, iam.Policies{Identity: role.Policies}).Allowed {
+			t.Errorf("%s may not use the catalog", prefix)
 		}
 	}
 }

@@ -196,7 +196,7 @@ func (t *TrainingPipeline) query(lake *DataLake, query string, rest object) obje
 	return step("athena:startQueryExecution.sync", 30*time.Minute, object{
 		"QueryString":           query,
 		"WorkGroup":             lake.workGroupName,
-		"QueryExecutionContext": object{"Database": lake.databaseName, "Catalog": "AwsDataCatalog"},
+		"QueryExecutionContext": object{"Database": lake.databaseName},
 	}, athenaRetry(), rest)
 }
 
