@@ -144,7 +144,8 @@ func (s *Training) addPipeline() {
 	// The last digit of a hash tells the rows of the training from those of
 	// the evaluation, and always the same way.
 	const tenth = "from_big_endian_64(xxhash64(to_utf8(cart))) % 10"
-	features := "SELECT items, total, hour(opened) AS hour, abandoned FROM " + s.carts.SQL()
+	// Carts of which it is not known yet are those to predict for.
+	features := "SELECT items, total, hour(opened) AS hour, abandoned FROM " + s.carts.SQL() + " WHERE abandoned IS NOT NULL"
 	s.pipeline = orchestration.NewTrainingPipeline(s.stack, "Abandonment", &orchestration.TrainingPipelineProps{
 		Table:     s.carts,
 		Transform: orchestration.Transform{Script: transformScript},
@@ -152,16 +153,16 @@ func (s *Training) addPipeline() {
 			{Name: "rows", Expression: "count(*)", Min: jsii.Number(1000)},
 			{Name: "without total", Expression: "avg(CASE WHEN total IS NULL THEN 1.0 ELSE 0.0 END)", Max: jsii.Number(0.01)},
 			{Name: "least total", Expression: "min(total)", Min: none},
-			{Name: "abandoned", Expression: "avg(CASE WHEN abandoned THEN 1.0 ELSE 0.0 END)", Min: jsii.Number(0.01), Max: jsii.Number(0.99)},
+			{Name: "abandoned", Expression: "avg(CASE abandoned WHEN true THEN 1.0 WHEN false THEN 0.0 END)", Min: jsii.Number(0.01), Max: jsii.Number(0.99)},
 			{Name: "distinct", Expression: "CAST(count(DISTINCT cart) AS double) / count(*)", Min: one},
 		},
 		Training: orchestration.Training{
 			Image: image, InstanceType: trainingInstance,
-			Query: features + " WHERE " + tenth + " <> 0",
+			Query: features + " AND " + tenth + " <> 0",
 		},
 		Evaluation: orchestration.Evaluation{
 			Image: image, Entrypoint: []string{"evaluate"},
-			Query:   features + " WHERE " + tenth + " = 0",
+			Query:   features + " AND " + tenth + " = 0",
 			Metrics: []orchestration.MetricRule{{Name: "binary_classification_metrics.auc", Min: jsii.Number(0.75)}},
 		},
 		Approval: orchestration.ModelApproval{Topic: s.alarms, Expiry: 2 * 24 * time.Hour},

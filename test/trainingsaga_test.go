@@ -131,6 +131,42 @@ func TestTrainingSaga(t *testing.T) {
 	}
 }
 
+// A cart of which it is not known yet whether it was abandoned is one to predict
+// for, and none to learn from or to be judged by.
+func TestTrainingKeepsTheUnknownApart(t *testing.T) {
+	template := cdktest.Synth(t, stacks.NewTraining(cdktest.NewApp(t), "Training", nil).Stack())
+	definition := ""
+	for _, r := range template.Resources("AWS::StepFunctions::StateMachine") {
+		if strings.HasPrefix(r.ID, "Abandonment") {
+			definition = fmt.Sprint(r.Properties["DefinitionString"])
+		}
+	}
+	for query, want := range map[string]string{
+		"trainingQuery": " WHERE abandoned IS NOT NULL AND ", "evaluationQuery": " WHERE abandoned IS NOT NULL AND ", "batchQuery": " WHERE abandoned IS NULL",
+	} {
+		got := regexp.MustCompile(`"` + query + `":"(\\.|[^"\\])*"`).FindString(definition)
+		if !strings.Contains(got, want) {
+			t.Errorf("got %s, want one with %q", got, want)
+		}
+	}
+}
+
+// Nothing in a row says when it was written: the script must not choose among
+// those of a cart as they happen to come.
+func TestTrainingScriptDoesNotChooseRows(t *testing.T) {
+	script, err := os.ReadFile(filepath.Join("..", "stacks", "training", "transform.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if regexp.MustCompile(`dropDuplicates\([^)]`).Match(script) {
+		t.Error("the script keeps any row of a cart, and drops the others")
+	}
+	check, merge := strings.Index(string(script), "HAVING count(*) > 1"), strings.Index(string(script), "MERGE INTO")
+	if check < 0 || check > merge {
+		t.Error("the script does not look for carts with more than one row before it merges")
+	}
+}
+
 // The workflow passes the arguments that the transform's script reads.
 func TestTrainingPassesWhatTheScriptReads(t *testing.T) {
 	script, err := os.ReadFile(filepath.Join("..", "stacks", "training", "transform.py"))

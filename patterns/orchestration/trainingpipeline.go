@@ -36,7 +36,8 @@ type TrainingPipelineProps struct {
 	// Transform turns the raw files of a manifest into rows of Table. Required.
 	Transform Transform
 	// Quality are the rules that the table must keep before anything is
-	// trained on it, at least one. Required.
+	// trained on it, at least one. They judge the table as it is then; what is
+	// written to it before the exports begin is exported unjudged. Required.
 	Quality []QualityRule
 	// Training trains the model. Required.
 	Training Training
@@ -247,7 +248,8 @@ type ModelApproval struct {
 // Batch says how predictions are made.
 type Batch struct {
 	// Query selects the rows to predict for; they are handed to the model as
-	// JSON lines. Required.
+	// JSON lines. If there are none, none are predicted, and the run's output has
+	// null for predictions. Required.
 	Query string
 	// InstanceType is SageMaker's.
 	//

@@ -134,6 +134,7 @@ type trainingCloud struct {
 	names    map[string]bool   // of jobs; a name is never used twice
 	auc      float64           // of the model
 	rows     string
+	files    int      // that the export of the rows to predict for wrote
 	decision string   // "" for none in time
 	endpoint []string // what describeEndpoint says, one after the other; the last stays
 	config   string   // of the endpoint
@@ -144,7 +145,7 @@ type trainingCloud struct {
 
 func newTrainingCloud(t *testing.T) *trainingCloud {
 	c := &trainingCloud{
-		t: t, names: map[string]bool{}, auc: 0.9, rows: "1000", decision: training.DecisionApprove, endpoint: []string{"InService"},
+		t: t, names: map[string]bool{}, auc: 0.9, rows: "1000", files: 1, decision: training.DecisionApprove, endpoint: []string{"InService"},
 		objects: map[string]string{
 			"LakeRaw8A880B75/raw/carts/manifest.json": `{"dataset": "carts", "files": [{"key": "raw/carts/1.json", "bytes": 5}]}`,
 			"LakeRaw8A880B75/raw/carts/1.json":        "[1,2]",
@@ -172,6 +173,14 @@ func newTrainingCloud(t *testing.T) *trainingCloud {
 		"Await approval":         c.approve,
 		"Register model":         asl.Script(asl.Return(map[string]any{"ModelPackageArn": "arn:aws:sagemaker:eu-west-1:123456789012:model-package/pipeline/1"})),
 		"Create model":           c.unique("ModelName"),
+		"Look for rows": func(_ context.Context, task *asl.PendingTask) (any, error) {
+			in := task.Arguments.(map[string]any)
+			place := fmt.Sprintf("unload s3://%s/%s'", in["Bucket"], in["Prefix"])
+			if !slices.ContainsFunc(slices.Collect(maps.Keys(c.names)), func(name string) bool { return strings.HasPrefix(name, place) }) {
+				t.Errorf("looked for rows where nothing was exported: %v", in)
+			}
+			return map[string]any{"KeyCount": c.files}, nil
+		},
 		"Predict": func(ctx context.Context, task *asl.PendingTask) (any, error) {
 			if _, err := c.unique("TransformJobName")(ctx, task); err != nil {
 				return nil, err
@@ -403,7 +412,7 @@ func TestTrainingPipelineRuns(t *testing.T) {
 		output   map[string]any
 	}{
 		"registers": {nil, nil, "", map[string]any{}},
-		"predicts": {withBatch, nil, "Create model -> Export rows -> Predict -> ",
+		"predicts": {withBatch, nil, "Create model -> Export rows -> Look for rows -> Any rows? -> Predict -> ",
 			map[string]any{"predictions": "predictions-0-0"}},
 		"creates": {withEndpoint, []string{"", "Creating", "InService"},
 			"Create model -> Configure endpoint -> Find endpoint -> No endpoint? -> Create endpoint -> " +
@@ -443,6 +452,24 @@ func TestTrainingPipelineRuns(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// Where there is nothing to predict for, a transform would fail for want of
+// input.
+func TestTrainingPipelinePredictsNothing(t *testing.T) {
+	c := newTrainingCloud(t)
+	c.files = 0
+	x := c.run(pipelineMachine(t, withBatch))
+	if want := trained + " -> Create model -> Export rows -> Look for rows -> Any rows? -> Publish"; x.String() != want {
+		t.Fatalf("went\n%s, want\n%s\n%v", x, want, x.Err())
+	}
+	var out map[string]any
+	if err := x.Decode(&out); err != nil {
+		t.Fatal(err)
+	}
+	if predictions, ok := out["predictions"]; !ok || predictions != nil {
+		t.Errorf("predictions are %v, want null", predictions)
 	}
 }
 

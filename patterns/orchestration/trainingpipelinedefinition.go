@@ -383,6 +383,22 @@ func (t *TrainingPipeline) createModel(add func(string, object)) {
 func (t *TrainingPipeline) addBatchStates(p *TrainingPipelineProps, add func(string, object)) {
 	t.createModel(add)
 	add("Export rows", t.unload(p.Table.lake, "$batchQuery", "batch", "JSON", nil))
+	// Athena writes no file where there are no rows, and a transform without input
+	// fails.
+	add("Look for rows", step("aws-sdk:s3:listObjectsV2", time.Minute, object{
+		"Bucket": jsonata("$bucket"), "MaxKeys": 1,
+		"Prefix": jsonata("$substringAfter($states.input, 's3://' & $bucket & '/')"),
+	}, retryOn(6, 2*time.Second, time.Minute, "S3.S3Exception", "S3.SdkClientException"), object{
+		"Assign": object{"files": jsonata("$states.result.KeyCount")},
+		"Output": jsonata("$states.input"),
+	}))
+	add("Any rows?", object{
+		"Type": "Choice",
+		"Choices": []any{object{
+			"Condition": jsonata("$files = 0"), "Assign": object{"predictions": nil}, "Next": "Publish",
+		}},
+		"Default": "Predict",
+	})
 	timeout := construct.Or(p.Batch.Timeout, 4*time.Hour)
 	resources := object{
 		"InstanceCount": construct.Or(p.Batch.Instances, 1), "InstanceType": construct.Or(p.Batch.InstanceType, "ml.m5.xlarge"),
