@@ -14,7 +14,15 @@ import (
 	"github.com/serverless-go/cdk/test/engine"
 )
 
-func TestMain(m *testing.M) { engine.Main(m) }
+func TestMain(m *testing.M) {
+	engine.Main(m, func() {
+		// The tests build the app, which has modules that they have not. What
+		// could not be had the build names again.
+		download := exec.Command("go", "mod", "download")
+		download.Stdout, download.Stderr = os.Stderr, os.Stderr
+		download.Run()
+	})
+}
 
 // testAssembly makes a cloud assembly of the test stack once: its template from
 // testdata and its only asset, built for this machine.

@@ -75,6 +75,9 @@ type engine struct {
 	err      error
 }
 
+// isolated is set in the environment of a test binary inside its namespace.
+const isolated = "ENGINE_ISOLATED"
+
 // current belongs to Main; a test binary has one TestMain and so one suite.
 var current *suite
 
@@ -83,11 +86,18 @@ var current *suite
 // Both engines listen on all interfaces and take any credentials. On Linux Main
 // therefore runs the test binary again inside a network namespace of its own
 // that has loopback only; a test there reaches no other network. Where the
-// system does not allow that, the tests run without it.
-func Main(m *testing.M) {
+// system does not allow that, the tests run without it. Each of before is called
+// first, outside: it fetches what the tests need from the network, such as the
+// modules of what they build.
+func Main(m *testing.M, before ...func()) {
 	s := &suite{}
 	// The registry can be reached only from outside the namespace.
 	if s.modules, s.missing = Install(manifest, lockfile); s.missing == nil {
+		if os.Getenv(isolated) == "" {
+			for _, fetch := range before {
+				fetch()
+			}
+		}
 		if status, ok := isolate(); ok {
 			os.Exit(status)
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +20,19 @@ import (
 	"github.com/serverless-go/cdk/test/engine"
 )
 
-func TestMain(m *testing.M) { engine.Main(m) }
+const fetched = "ENGINE_TEST_FETCHED"
+
+func TestMain(m *testing.M) {
+	// Inside the namespace it would be called a second time, without a network.
+	engine.Main(m, func() { os.Setenv(fetched, os.Getenv(fetched)+"once ") })
+}
+
+func TestFetchesOutside(t *testing.T) {
+	engine.Fauxqs(t)
+	if got := os.Getenv(fetched); got != "once " {
+		t.Errorf("what the tests need was fetched %q, want once", got)
+	}
+}
 
 func TestDynamoDB(t *testing.T) {
 	client := dynamodb.NewFromConfig(engine.DynamoDB(t).Config())

@@ -9,9 +9,6 @@ import (
 	"unsafe"
 )
 
-// isolated is set in the environment of a test binary inside its namespace.
-const isolated = "ENGINE_ISOLATED"
-
 // isolate runs this binary again in a network namespace that has loopback
 // only, and returns its exit status. It reports false when there is nothing to
 // run: inside the namespace, or where the system forbids to make one.
