@@ -165,6 +165,36 @@ var lifecycle = []struct {
 			return met, wrong
 		},
 	},
+	{
+		// Lambda keeps an asynchronous event for up to 6 hours and tries it three
+		// times; CloudFormation has long rolled back by then
+		// (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html).
+		"the function of a custom resource runs an event once and soon, and does so before the first", 24, func(all map[string]any) (met int, wrong []string) {
+			limits := map[string]string{}
+			for _, id := range ofType(all, "AWS::Lambda::EventInvokeConfig") {
+				p := all[id].(map[string]any)["Properties"].(map[string]any)
+				function, _ := p["FunctionName"].(map[string]any)
+				if of, ok := function["Ref"].(string); ok && p["MaximumRetryAttempts"] == 0.0 && p["MaximumEventAgeInSeconds"] == 60.0 {
+					limits[of] = id
+				}
+			}
+			for _, id := range slices.Sorted(maps.Keys(all)) {
+				resource := all[id].(map[string]any)
+				if kind, _ := resource["Type"].(string); !strings.HasPrefix(kind, "Custom::") {
+					continue
+				}
+				of := attributeOf(resource["Properties"].(map[string]any)["ServiceToken"])
+				if strings.Contains(of, "CustomResourceProvider") { // the CDK's own
+					continue
+				}
+				met++
+				if limit := limits[of]; limit == "" || !after(resource, limit) {
+					wrong = append(wrong, fmt.Sprintf("%s may be asked late, or twice: %s", id, of))
+				}
+			}
+			return met, wrong
+		},
+	},
 }
 
 // ofType returns the ids of a type's resources, in order.
@@ -268,6 +298,15 @@ func TestLifecycleSeesMistakes(t *testing.T) {
 
 		"entries first": {edge, 2, func(all map[string]any) { delete(first(all, "Custom::KeyValues"), "DependsOn") }},
 		"name first":    {edge, 2, func(all map[string]any) { delete(first(all, "AWS::Route53::RecordSet"), "DependsOn") }},
+
+		"tried again": {edge, 4, func(all map[string]any) {
+			properties(first(all, "AWS::Lambda::EventInvokeConfig"))["MaximumRetryAttempts"] = 2.0
+		}},
+		"kept for hours": {edge, 4, func(all map[string]any) {
+			for _, id := range ofType(all, "AWS::Lambda::EventInvokeConfig") {
+				delete(all, id)
+			}
+		}},
 
 		"table first": {edge, 3, func(all map[string]any) { delete(all[eventTables(all)[0]].(map[string]any), "DependsOn") }},
 	} {

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/coldstart/schema"
 	"github.com/serverless-go/cdk/patterns/function"
 	"github.com/serverless-go/cdk/patterns/props"
@@ -71,6 +72,7 @@ func (w *WarmFunction) addRelease(p *WarmFunctionProps) {
 		WithoutTracing:         true,
 		WithoutDeadLetterQueue: true, // CloudFormation waits for its answer
 		Alarms:                 function.Alarms{Off: true},
+		FunctionProps:          defaults.Deployer(w, releaseTimeout, nil),
 	})
 	name, arn := construct.FunctionName(w.function.Lambda()), construct.FunctionArn(w.function.Lambda())
 	versions := jsii.String(*arn + ":*")
@@ -81,7 +83,7 @@ func (w *WarmFunction) addRelease(p *WarmFunctionProps) {
 		r := awscdk.NewCustomResource(w, &id, &awscdk.CustomResourceProps{
 			ServiceToken:   construct.FunctionArn(release.Lambda()),
 			ResourceType:   jsii.String("Custom::" + id),
-			ServiceTimeout: construct.SharedDuration(w, releaseTimeout+time.Minute),
+			ServiceTimeout: construct.SharedDuration(w, defaults.DeployerWait(releaseTimeout)),
 			Properties:     &properties,
 		})
 		r.Node().AddDependency(append(after, release)...) // its policy too

@@ -249,13 +249,7 @@ func NewCloudflareWorker(scope constructs.Construct, id string, p *CloudflareWor
 		Timeout:        timeout,
 		WithoutTracing: true,
 		Alarms:         tuned,
-		// An event that runs late or twice would undo what CloudFormation did
-		// since: it goes to the dead letters instead.
-		FunctionProps: construct.Layer(&awslambda.FunctionProps{}, own.DeployerProps, &awslambda.FunctionProps{
-			MaxEventAge:   construct.SharedDuration(w, time.Minute),
-			RetryAttempts: jsii.Number(0),
-			Timeout:       construct.SharedDuration(w, timeout),
-		}),
+		FunctionProps:  defaults.Deployer(w, timeout, own.DeployerProps), // what does not run goes to the dead letters
 	})
 	w.addGrants(&own)
 	filter := w.addAlarm(&own)
@@ -263,7 +257,7 @@ func NewCloudflareWorker(scope constructs.Construct, id string, p *CloudflareWor
 	w.resource = awscdk.NewCustomResource(w, jsii.String("Resource"), &awscdk.CustomResourceProps{
 		ServiceToken:   construct.FunctionArn(w.deployer.Lambda()),
 		ResourceType:   jsii.String("Custom::CloudflareWorker"),
-		ServiceTimeout: construct.SharedDuration(w, timeout+2*time.Minute), // the event may be a minute old
+		ServiceTimeout: construct.SharedDuration(w, defaults.DeployerWait(timeout)),
 		Properties:     &properties,
 	})
 	w.resource.Node().AddDependency(w.deployer, filter) // its policy too, and what sees the first deployment fail

@@ -356,12 +356,7 @@ func (s *GlobalStore) addPolicies(p *GlobalStoreProps) {
 		WithoutTracing:         true,
 		WithoutDeadLetterQueue: true, // CloudFormation waits for its answer
 		Alarms:                 function.Alarms{Off: true},
-		// An event that runs late or twice would undo what CloudFormation did since.
-		FunctionProps: construct.Layer(&awslambda.FunctionProps{}, p.DeployerProps, &awslambda.FunctionProps{
-			MaxEventAge:   construct.SharedDuration(s, time.Minute),
-			RetryAttempts: jsii.Number(0),
-			Timeout:       construct.SharedDuration(s, replicaPoliciesTimeout),
-		}),
+		FunctionProps:          defaults.Deployer(s, replicaPoliciesTimeout, p.DeployerProps),
 	})
 	s.deployer.AddToPolicy([]string{"dynamodb:DeleteResourcePolicy", "dynamodb:GetResourcePolicy", "dynamodb:PutResourcePolicy"}, targets...)
 	removal := awscdk.RemovalPolicy_RETAIN
@@ -371,7 +366,7 @@ func (s *GlobalStore) addPolicies(p *GlobalStoreProps) {
 	s.policies = awscdk.NewCustomResource(s, jsii.String("Policies"), &awscdk.CustomResourceProps{
 		ServiceToken:   construct.FunctionArn(s.deployer.Lambda()),
 		ResourceType:   jsii.String("Custom::ReplicaPolicies"),
-		ServiceTimeout: construct.SharedDuration(s, replicaPoliciesTimeout+2*time.Minute), // the event may be a minute old
+		ServiceTimeout: construct.SharedDuration(s, defaults.DeployerWait(replicaPoliciesTimeout)),
 		RemovalPolicy:  removal,
 		Properties:     &map[string]any{"Table": p.Name, "Arns": arns, "Policies": policies},
 	})

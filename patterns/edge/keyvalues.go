@@ -19,6 +19,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/serverless-go/cdk/internal/construct"
+	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/edge/routing"
 	"github.com/serverless-go/cdk/patterns/edge/schema"
 	"github.com/serverless-go/cdk/patterns/function"
@@ -90,7 +91,7 @@ func NewKeyValues(scope constructs.Construct, id string, p *KeyValuesProps) *Key
 		WithoutTracing:         true,
 		WithoutDeadLetterQueue: true, // CloudFormation waits for its answer
 		Alarms:                 function.Alarms{Off: true},
-		FunctionProps:          p.DeployerProps,
+		FunctionProps:          defaults.Deployer(k, keyValuesTimeout, p.DeployerProps),
 	})
 	// The entries of before are read too, which are another object.
 	k.deployer.AddToPolicy([]string{"s3:GetObject"}, *asset.Bucket().ArnForObjects(jsii.String("*.json")))
@@ -102,7 +103,7 @@ func NewKeyValues(scope constructs.Construct, id string, p *KeyValuesProps) *Key
 	k.resource = awscdk.NewCustomResource(k, jsii.String("Entries"), &awscdk.CustomResourceProps{
 		ServiceToken:   construct.FunctionArn(k.deployer.Lambda()),
 		ResourceType:   jsii.String("Custom::KeyValues"),
-		ServiceTimeout: construct.SharedDuration(k, keyValuesTimeout+time.Minute),
+		ServiceTimeout: construct.SharedDuration(k, defaults.DeployerWait(keyValuesTimeout)),
 		Properties: &map[string]any{
 			"Store":     arn,
 			"Bucket":    asset.S3BucketName(),

@@ -199,7 +199,7 @@ func (o *OpenWhisk) addDeployment(p *OpenWhiskProps) {
 		WithoutTracing:         true,
 		WithoutDeadLetterQueue: true, // CloudFormation waits for its answer
 		Alarms:                 function.Alarms{Off: true},
-		FunctionProps:          p.DeployerProps,
+		FunctionProps:          defaults.Deployer(o, openWhiskDeployTimeout, p.DeployerProps),
 	})
 	bucket, key := o.asset.S3BucketName(), o.asset.S3ObjectKey()
 	p.Credentials.GrantRead(o.deployer.GrantPrincipal(), nil)
@@ -217,7 +217,7 @@ func (o *OpenWhisk) addDeployment(p *OpenWhiskProps) {
 	o.resource = awscdk.NewCustomResource(o, jsii.String("Resource"), &awscdk.CustomResourceProps{
 		ServiceToken:   o.deployer.Lambda().FunctionArn(),
 		ResourceType:   jsii.String("Custom::OpenWhisk"),
-		ServiceTimeout: construct.Duration(openWhiskDeployTimeout + time.Minute),
+		ServiceTimeout: construct.SharedDuration(o, defaults.DeployerWait(openWhiskDeployTimeout)),
 		Properties:     &properties,
 	})
 	o.resource.Node().AddDependency(o.deployer) // its policy too
