@@ -23,11 +23,16 @@ type ClaimsProps struct {
 	//
 	// Default: 90 days, as a GlobalEndpoint's.
 	ArchiveRetention time.Duration
-	// EncryptionKey encrypts the table.
+	// Table keeps the marks, if it exists already. It needs the key and the TTL
+	// attribute that package schema names.
+	//
+	// Default: a new one.
+	Table awsdynamodb.ITableV2
+	// EncryptionKey encrypts a new table.
 	//
 	// Default: a new one, retained when the stack is destroyed.
 	EncryptionKey awskms.IKey
-	// TableProps changes the table.
+	// TableProps changes a new table.
 	//
 	// Default: on demand, point-in-time recovery, deletion protection,
 	// retained when the stack is destroyed.
@@ -40,8 +45,8 @@ type ClaimsProps struct {
 type Claims struct {
 	constructs.Construct
 	archive time.Duration
-	key     awskms.IKey
-	table   awsdynamodb.TableV2
+	key     awskms.IKey // nil if AWS owns it
+	table   awsdynamodb.ITableV2
 }
 
 // NewClaims makes the table. It panics with a *[props.Error] when the props are
@@ -52,9 +57,16 @@ func NewClaims(scope constructs.Construct, id string, p *ClaimsProps) *Claims {
 	}
 	var check props.Check
 	check.Require(p.ArchiveRetention >= 0 && p.ArchiveRetention%(24*time.Hour) == 0, "ArchiveRetention", p.ArchiveRetention, "whole days", "")
+	made := props.Words("set together with Table")
+	check.Require(p.Table == nil || p.TableProps == nil, "TableProps", made, "one of the two", "leave it out, and change the table itself")
+	check.Require(p.Table == nil || p.EncryptionKey == nil, "EncryptionKey", made, "one of the two", "leave it out: the table knows its key")
 	check.Panic(scope, id)
-	c := &Claims{archive: construct.Or(p.ArchiveRetention, 90*24*time.Hour), key: p.EncryptionKey}
+	c := &Claims{archive: construct.Or(p.ArchiveRetention, 90*24*time.Hour), key: p.EncryptionKey, table: p.Table}
 	construct.Init(c, scope, id)
+	if c.table != nil {
+		c.key = construct.EncryptionKey(c.table)
+		return c
+	}
 	if c.key == nil {
 		c.key = defaults.Key(c, "Key", "Encrypts the marks of applied events")
 	}
@@ -79,14 +91,15 @@ func (c *Claims) Environment() map[string]string {
 // the table by its environment, for ingest.ClaimsFromEnv.
 func (c *Claims) GrantClaim(grantee awsiam.IGrantable) awsiam.Grant {
 	construct.SetEnvironment(grantee, c.Environment())
-	return defaults.Grant(grantee,
-		defaults.Actions{"dynamodb:UpdateItem"}.To(construct.TableArn(c.table)),
-		defaults.UseKey.To(construct.KeyArn(c.key)).If(defaults.Through("dynamodb")),
-	)
+	statements := []defaults.Statement{defaults.Actions{"dynamodb:UpdateItem"}.To(construct.TableArn(c.table))}
+	if c.key != nil {
+		statements = append(statements, defaults.UseKey.To(construct.KeyArn(c.key)).If(defaults.Through("dynamodb")))
+	}
+	return defaults.Grant(grantee, statements...)
 }
 
 // Table returns the table.
 func (c *Claims) Table() awsdynamodb.ITableV2 { return c.table }
 
-// EncryptionKey returns the key that encrypts the table.
+// EncryptionKey returns the key that encrypts the table, nil if AWS owns it.
 func (c *Claims) EncryptionKey() awskms.IKey { return c.key }

@@ -58,34 +58,53 @@ func TestClaimsEncryption(t *testing.T) {
 	}
 }
 
-// A consumer can do what ingest.DynamoDBClaims does, and cannot forget events.
+// A consumer can do what ingest.DynamoDBClaims does, and cannot forget events,
+// whoever made the table and its key.
 func TestClaimsPermissions(t *testing.T) {
-	stack := cdktest.NewStack(t)
-	edge.NewClaims(stack, "Claims", nil).
-		GrantClaim(function.NewFunction(stack, "Consumer", &function.Props{Entry: claimsEntry, Alarms: function.Alarms{Off: true}}))
-	template := iam.NewSynthesized(t, cdktest.Synth(t, stack), "123456789012", "eu-west-1")
-	role := template.Role("ConsumerRole")
-	table, key := template.Find("AWS::DynamoDB::GlobalTable", "Claims"), template.Find("AWS::KMS::Key", "Claims")
-	for _, tt := range []struct {
-		action, resource, via string
-		want                  bool
+	const theirs, theirKey = "arn:aws:dynamodb:eu-west-1:123456789012:table/marks", "arn:aws:kms:eu-west-1:123456789012:key/t"
+	adopt := func(stack awscdk.Stack, key awskms.IKey) *edge.ClaimsProps {
+		return &edge.ClaimsProps{Table: awsdynamodb.TableV2_FromTableAttributes(stack, jsii.String("Marks"),
+			&awsdynamodb.TableAttributesV2{TableArn: jsii.String(theirs), EncryptionKey: key})}
+	}
+	for name, tt := range map[string]struct {
+		props      func(awscdk.Stack) *edge.ClaimsProps
+		table, key string
 	}{
-		{"dynamodb:UpdateItem", table, "", true},
-		{"dynamodb:DeleteItem", table, "", false},
-		{"dynamodb:GetItem", table, "", false},
-		{"dynamodb:UpdateItem", table + "2", "", false},
-		{"kms:Decrypt", key, "dynamodb.eu-west-1.amazonaws.com", true},
-		{"kms:Decrypt", key, "", false},
-		{"kms:Decrypt", key, "s3.eu-west-1.amazonaws.com", false},
+		"a new table": {props: func(awscdk.Stack) *edge.ClaimsProps { return nil }},
+		"a table under its own key": {func(stack awscdk.Stack) *edge.ClaimsProps {
+			return adopt(stack, awskms.Key_FromKeyArn(stack, jsii.String("Key"), jsii.String(theirKey)))
+		}, theirs, theirKey},
+		"a table under AWS's key": {func(stack awscdk.Stack) *edge.ClaimsProps { return adopt(stack, nil) }, theirs, ""},
 	} {
-		context := iam.Context{}
-		if tt.via != "" {
-			context["kms:ViaService"] = []string{tt.via}
+		stack := cdktest.NewStack(t)
+		edge.NewClaims(stack, "Claims", tt.props(stack)).
+			GrantClaim(function.NewFunction(stack, "Consumer", &function.Props{Entry: claimsEntry, Alarms: function.Alarms{Off: true}}))
+		template := iam.NewSynthesized(t, cdktest.Synth(t, stack), "123456789012", "eu-west-1")
+		role, table, key := template.Role("ConsumerRole"), tt.table, tt.key
+		if table == "" {
+			table, key = template.Find("AWS::DynamoDB::GlobalTable", "Claims"), template.Find("AWS::KMS::Key", "Claims")
 		}
-		decision := iam.Evaluate(iam.Request{Principal: iam.Principal{ARN: role.ARN},
-			Action: tt.action, Resource: tt.resource, Context: context}, iam.Policies{Identity: role.Policies})
-		if decision.Allowed != tt.want {
-			t.Errorf("%s on %s via %q: allowed %t", tt.action, tt.resource, tt.via, decision.Allowed)
+		for _, ask := range []struct {
+			action, resource, via string
+			want                  bool
+		}{
+			{"dynamodb:UpdateItem", table, "", true},
+			{"dynamodb:DeleteItem", table, "", false},
+			{"dynamodb:GetItem", table, "", false},
+			{"dynamodb:UpdateItem", table + "2", "", false},
+			{"kms:Decrypt", key, "dynamodb.eu-west-1.amazonaws.com", key != ""},
+			{"kms:Decrypt", key, "", false},
+			{"kms:Decrypt", key, "s3.eu-west-1.amazonaws.com", false},
+		} {
+			context := iam.Context{}
+			if ask.via != "" {
+				context["kms:ViaService"] = []string{ask.via}
+			}
+			decision := iam.Evaluate(iam.Request{Principal: iam.Principal{ARN: role.ARN},
+				Action: ask.action, Resource: ask.resource, Context: context}, iam.Policies{Identity: role.Policies})
+			if decision.Allowed != ask.want {
+				t.Errorf("%s: %s on %s via %q: allowed %t", name, ask.action, ask.resource, ask.via, decision.Allowed)
+			}
 		}
 	}
 }
@@ -98,6 +117,11 @@ func TestClaimsIsConstruct(t *testing.T) {
 func TestClaimsRejects(t *testing.T) {
 	cdktest.Rejects(t, func() { edge.NewClaims(cdktest.NewStack(t), "Claims", &edge.ClaimsProps{ArchiveRetention: time.Hour}) },
 		"Test/Claims: wrong props", "ArchiveRetention", "whole days")
+	stack := cdktest.NewStack(t)
+	cdktest.Rejects(t, func() {
+		edge.NewClaims(stack, "Claims", &edge.ClaimsProps{TableProps: &awsdynamodb.TablePropsV2{}, EncryptionKey: awskms.NewKey(stack, jsii.String("Key"), nil),
+			Table: awsdynamodb.TableV2_FromTableName(stack, jsii.String("Marks"), jsii.String("marks"))})
+	}, "TableProps is set together with Table", "EncryptionKey is set together with Table")
 }
 
 func ExampleNewClaims() {

@@ -68,11 +68,16 @@ type LocalAlertsProps struct {
 	//
 	// Default: no counts leave the jurisdiction.
 	GlobalBus awsevents.IEventBus
-	// EncryptionKey encrypts the table and new topics.
+	// EncryptionKey encrypts a new table and new topics.
 	//
 	// Default: a new one, retained when the stack is destroyed.
 	EncryptionKey awskms.IKey
-	// TableProps changes the table.
+	// Table keeps alerts and marks, if it exists already. It needs the keys, the
+	// index and the TTL attribute that package schema names.
+	//
+	// Default: a new one.
+	Table awsdynamodb.ITableV2
+	// TableProps changes a new table.
 	//
 	// Default: on demand, point-in-time recovery, deletion protection,
 	// retained when the stack is destroyed.
@@ -87,6 +92,11 @@ type LocalAlertsProps struct {
 	//
 	// Default: 5.
 	Attempts int
+	// DeadLetterQueue takes the readings that could not be delivered or handled.
+	// An imported one must let events.amazonaws.com send to it.
+	//
+	// Default: a new one, with an alarm, retained when the stack is destroyed.
+	DeadLetterQueue awssqs.IQueue
 	// Alarms tunes the alarms.
 	//
 	// Default: all are made and notify nobody.
@@ -156,11 +166,12 @@ type LocalAlerts struct {
 	constructs.Construct
 	rules       *rules.Rules
 	key         awskms.IKey
-	table       awsdynamodb.TableV2
+	table       awsdynamodb.ITableV2
+	tableKey    awskms.IKey // nil if AWS owns it
 	topics      []awssns.ITopic
 	counts      awsevents.EventBus
 	queue       awssqs.Queue
-	deadLetters awssqs.Queue
+	deadLetters awssqs.IQueue
 	function    *function.Function
 	acknowledge *function.Function
 	alarms      []awscloudwatch.CfnAlarm
@@ -175,7 +186,7 @@ func NewLocalAlerts(scope constructs.Construct, id string, p *LocalAlertsProps) 
 	if p == nil {
 		p = &LocalAlertsProps{}
 	}
-	a := &LocalAlerts{rules: p.rules(), key: p.EncryptionKey}
+	a := &LocalAlerts{rules: p.rules(), key: p.EncryptionKey, table: p.Table, deadLetters: p.DeadLetterQueue}
 	p.check(scope, id, a.rules)
 	construct.Init(a, scope, id)
 	if a.key == nil {
@@ -232,11 +243,18 @@ func (p *LocalAlertsProps) check(scope constructs.Construct, id string, r *rules
 	}
 	props.Between(&c, "MaxConcurrency", p.MaxConcurrency, 2, 1000)
 	props.Between(&c, "Attempts", p.Attempts, 2, 1000)
+	c.Require(p.Table == nil || p.TableProps == nil, "TableProps", props.Words("set together with Table"), "one of the two",
+		"leave it out, and change the table itself")
 	c.Nested("Alarms", p.Alarms.check)
 	c.Panic(scope, id)
 }
 
 func (a *LocalAlerts) addTable(p *LocalAlertsProps) {
+	if a.table != nil {
+		a.tableKey = construct.EncryptionKey(a.table)
+		return
+	}
+	a.tableKey = a.key
 	attribute := func(name string, t awsdynamodb.AttributeType) *awsdynamodb.Attribute {
 		return &awsdynamodb.Attribute{Name: &name, Type: t}
 	}
@@ -293,13 +311,13 @@ func (a *LocalAlerts) addFunctions(p *LocalAlertsProps) {
 		Alarms:        function.Alarms{Topic: p.Alarms.Topic},
 		FunctionProps: &awslambda.FunctionProps{Layers: &[]awslambda.ILayerVersion{a.layer()}},
 		Grants: func(f *function.Function) {
-			defaults.Grant(f,
+			statements := append([]defaults.Statement{
 				defaults.Actions{"dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"}.To(arn),
-				defaults.Actions{"dynamodb:Query"}.To(jsii.String(*arn+"/index/"+schema.OutboxIndex)),
+				defaults.Actions{"dynamodb:Query"}.To(jsii.String(*arn + "/index/" + schema.OutboxIndex)),
 				defaults.Actions{"sns:Publish"}.To(resources...),
 				putAlerts(construct.EventBusArn(p.Bus)),
-				a.useKey("dynamodb", "sns"),
-				defaults.TakeMessages.To(construct.QueueArn(a.queue)))
+			}, a.useKeys("sns")...)
+			defaults.Grant(f, append(statements, defaults.TakeMessages.To(construct.QueueArn(a.queue)))...)
 		},
 	})
 	a.addUnacknowledged(p)
@@ -310,7 +328,7 @@ func (a *LocalAlerts) addFunctions(p *LocalAlertsProps) {
 		WithoutDeadLetterQueue: true,
 		Alarms:                 function.Alarms{Topic: p.Alarms.Topic},
 		Grants: func(f *function.Function) {
-			defaults.Grant(f, defaults.Actions{"dynamodb:GetItem", "dynamodb:UpdateItem"}.To(arn), a.useKey("dynamodb"))
+			defaults.Grant(f, append([]defaults.Statement{defaults.Actions{"dynamodb:GetItem", "dynamodb:UpdateItem"}.To(arn)}, a.useKeys()...)...)
 		},
 	})
 }
@@ -321,10 +339,23 @@ func putAlerts(bus *string) defaults.Statement {
 		If(map[string]any{"StringEquals": map[string]any{"events:source": schema.AlertSource}})
 }
 
-// useKey allows the key through the services, and not to open what else the key
-// has sealed.
-func (a *LocalAlerts) useKey(services ...string) defaults.Statement {
-	return defaults.UseKey.To(construct.KeyArn(a.key)).If(defaults.Through(services...))
+// useKeys allows the table's key through DynamoDB, and ours through the other
+// services, and not to open what else a key has sealed.
+func (a *LocalAlerts) useKeys(others ...string) []defaults.Statement {
+	use := func(key awskms.IKey, services ...string) defaults.Statement {
+		return defaults.UseKey.To(construct.KeyArn(key)).If(defaults.Through(services...))
+	}
+	if a.tableKey == a.key {
+		return []defaults.Statement{use(a.key, append([]string{"dynamodb"}, others...)...)}
+	}
+	var statements []defaults.Statement
+	if a.tableKey != nil {
+		statements = append(statements, use(a.tableKey, "dynamodb"))
+	}
+	if len(others) > 0 {
+		statements = append(statements, use(a.key, others...))
+	}
+	return statements
 }
 
 func (a *LocalAlerts) addUnacknowledged(p *LocalAlertsProps) {
@@ -351,14 +382,19 @@ func (a *LocalAlerts) addUnacknowledged(p *LocalAlertsProps) {
 // addQueue makes the queue of the readings.
 func (a *LocalAlerts) addQueue(p *LocalAlertsProps) {
 	dead := defaults.DeadLetters{For: "Readings for the alerts of " + p.Jurisdiction, Alarm: p.Alarms.DeadLetters, Topic: p.Alarms.Topic}
-	a.deadLetters = defaults.DeadLetterQueue(a, "DeadLetters", dead)
+	made := a.deadLetters == nil
+	if made {
+		a.deadLetters = defaults.DeadLetterQueue(a, "DeadLetters", dead)
+	}
 	a.queue = defaults.Queue(a, "Queue", &awssqs.QueueProps{
 		// Lambda asks for six times the function's time-out.
 		VisibilityTimeout: construct.SharedDuration(a, 6*alertsTimeout),
 		DeadLetterQueue: &awssqs.DeadLetterQueue{
 			Queue: a.deadLetters, MaxReceiveCount: jsii.Number(construct.Or(p.Attempts, 5))},
 	})
-	a.addAlarm(defaults.DeadLetterAlarm(a, "DeadLettersAlarm", a.deadLetters, dead))
+	if made {
+		a.addAlarm(defaults.DeadLetterAlarm(a, "DeadLettersAlarm", a.deadLetters, dead))
+	}
 	a.addAlarm(alarm.New(a, "Lag", alarm.Alarm{
 		Namespace: "AWS/SQS", Metric: "ApproximateAgeOfOldestMessage", Statistic: "Maximum", Threshold: (5 * time.Minute).Seconds(),
 		Dimensions:  map[string]*string{"QueueName": construct.QueueName(a.queue)},

@@ -5,11 +5,13 @@ import (
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/serverless-go/cdk/patterns/alarm"
@@ -44,6 +46,11 @@ func TestLocalAlertsAdopted(t *testing.T) {
 	p := localAlertsProps(awsevents.EventBus_FromEventBusName(stack, jsii.String("Bus"), jsii.String("readings")))
 	p.EncryptionKey = awskms.Key_FromKeyArn(stack, jsii.String("Key"), jsii.String("arn:aws:kms:eu-west-1:123456789012:key/k"))
 	p.Levels = []edge.AlertLevel{{Topic: awssns.Topic_FromTopicArn(stack, jsii.String("Topic"), jsii.String("arn:aws:sns:eu-west-1:123456789012:on-call"))}}
+	p.Table = awsdynamodb.TableV2_FromTableAttributes(stack, jsii.String("Table"), &awsdynamodb.TableAttributesV2{
+		TableArn:      jsii.String("arn:aws:dynamodb:eu-west-1:123456789012:table/alerts"),
+		EncryptionKey: awskms.Key_FromKeyArn(stack, jsii.String("TableKey"), jsii.String("arn:aws:kms:eu-west-1:123456789012:key/t")),
+	})
+	p.DeadLetterQueue = awssqs.Queue_FromQueueArn(stack, jsii.String("Dead"), jsii.String("arn:aws:sqs:eu-west-1:123456789012:dead"))
 	edge.NewLocalAlerts(stack, "Alerts", p)
 	cdktest.Golden(t, stack)
 }

@@ -70,6 +70,11 @@ type ProjectionProps struct {
 	//
 	// Default: 5.
 	Attempts int
+	// DeadLetterQueue takes the events that could not be applied. It must be a FIFO
+	// queue if the projection is Ordered, and a standard one otherwise.
+	//
+	// Default: a new one, with an alarm, retained when the stack is destroyed.
+	DeadLetterQueue awssqs.IQueue
 	// Rebuild says how the projection is rebuilt.
 	//
 	// Default: as RebuildProps states.
@@ -124,7 +129,7 @@ type Projection struct {
 	constructs.Construct
 	handler     *function.Function
 	queue       awssqs.Queue
-	deadLetters awssqs.Queue
+	deadLetters awssqs.IQueue
 	readModel   awsdynamodb.ITableV2
 	key         awskms.IKey // of the read model; nil if AWS owns it
 	pipe        *pipe
@@ -142,7 +147,7 @@ func (s *EventStore) AddProjection(id string, p *ProjectionProps) *Projection {
 		p = &ProjectionProps{}
 	}
 	p.check(s, id)
-	j := &Projection{handler: p.Function}
+	j := &Projection{handler: p.Function, deadLetters: p.DeadLetterQueue}
 	construct.Init(j, s, id)
 	topic := construct.Or(p.Alarms.Topic, s.alarmTopic)
 	j.addReadModel(s, p)
@@ -173,6 +178,10 @@ func (p *ProjectionProps) check(scope constructs.Construct, id string) {
 		c.Require(e != "" && !strings.Contains(e, ","), "Events", e, "event types without a comma", "leave Events out for all")
 	}
 	c.Nested("Alarms", p.Alarms.check)
+	if queue := p.DeadLetterQueue; queue != nil {
+		c.Require(*queue.Fifo() == p.Ordered, "DeadLetterQueue", props.Words("of another kind than the projection's queue"),
+			"a FIFO queue for an Ordered projection, a standard one for others", "SQS moves messages within one kind only")
+	}
 	c.Nested("Rebuild", func(c *props.Check) { p.Rebuild.check(c, p.Function) })
 	c.Panic(scope, id)
 }
@@ -193,7 +202,10 @@ func (j *Projection) addReadModel(s *EventStore, p *ProjectionProps) {
 
 func (j *Projection) addQueue(s *EventStore, id string, p *ProjectionProps, topic awssns.ITopic) {
 	dead := defaults.DeadLetters{For: "Events for the projection " + id, FIFO: p.Ordered, Alarm: p.Alarms.DeadLetters, Topic: topic}
-	j.deadLetters = defaults.DeadLetterQueue(j, "DeadLetters", dead)
+	made := j.deadLetters == nil
+	if made {
+		j.deadLetters = defaults.DeadLetterQueue(j, "DeadLetters", dead)
+	}
 	// Lambda asks for six times the function's time-out, so that a message
 	// does not come back while its batch is still being retried.
 	timeout := construct.Or(j.handler.Timeout(), 30*time.Second)
@@ -210,7 +222,9 @@ func (j *Projection) addQueue(s *EventStore, id string, p *ProjectionProps, topi
 		queue.FifoThroughputLimit = awssqs.FifoThroughputLimit_PER_MESSAGE_GROUP_ID
 	}
 	j.queue = defaults.Queue(j, "Queue", queue)
-	j.addAlarm(defaults.DeadLetterAlarm(j, "DeadLettersAlarm", j.deadLetters, dead))
+	if made {
+		j.addAlarm(defaults.DeadLetterAlarm(j, "DeadLettersAlarm", j.deadLetters, dead))
+	}
 	j.addAlarm(alarm.New(j, "Lag", alarm.Alarm{
 		Namespace:   "AWS/SQS",
 		Metric:      "ApproximateAgeOfOldestMessage",

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslambda"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/serverless-go/cdk/internal/defaults"
 	"github.com/serverless-go/cdk/patterns/alarm"
@@ -34,6 +35,7 @@ func TestProjectionAdopted(t *testing.T) {
 		ReadModel: awsdynamodb.TableV2_FromTableAttributes(stack, jsii.String("Table"), &awsdynamodb.TableAttributesV2{
 			TableArn: jsii.String("arn:aws:dynamodb:eu-west-1:123456789012:table/totals"),
 		}),
+		DeadLetterQueue: awssqs.Queue_FromQueueArn(stack, jsii.String("Dead"), jsii.String("arn:aws:sqs:eu-west-1:123456789012:dead")),
 	})
 	cdktest.Golden(t, stack)
 }
@@ -155,6 +157,9 @@ func TestProjectionRejects(t *testing.T) {
 		"rate": {func(p *eventsourcing.ProjectionProps) {
 			p.Rebuild = eventsourcing.RebuildProps{EventsPerSecond: 1, Settle: time.Second}
 		}, []string{"Rebuild.EventsPerSecond is 1; allowed is 16 to 100000", "Rebuild.Settle is 1s"}},
+		"a standard queue": {func(p *eventsourcing.ProjectionProps) {
+			p.Ordered, p.DeadLetterQueue = true, awssqs.Queue_FromQueueArn(p.Function, jsii.String("Dead"), jsii.String("arn:aws:sqs:eu-west-1:123456789012:dead"))
+		}, []string{"DeadLetterQueue is of another kind", "a FIFO queue for an Ordered projection"}},
 		"lag": {func(p *eventsourcing.ProjectionProps) { p.Alarms.Lag.Period = time.Second }, []string{"Alarms.Lag.Period is 1s"}},
 	} {
 		t.Run(name, func(t *testing.T) {
