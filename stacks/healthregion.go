@@ -195,11 +195,8 @@ func (s *healthSite) addApply() {
 	})
 	rule := s.rule("Record", []string{healthwatch.Source, healthwatch.StandbySource}, construct.QueueArn(s.queue), nil, dead)
 	defaults.AllowEvents(s.stack, s.queue, "sqs:SendMessage", construct.QueueArn(s.queue), construct.AttrArn(rule))
-	alarm.New(s.stack, "UnrecordedAlarm", alarm.Alarm{
-		Namespace: "AWS/SQS", Metric: "ApproximateAgeOfOldestMessage", Statistic: "Maximum", Threshold: (5 * time.Minute).Seconds(),
-		Dimensions:  map[string]*string{"QueueName": construct.QueueName(s.queue)},
-		Description: "Readings wait to be recorded: the function that does it is slow, throttled or failing.",
-	}, alarm.Tuning{}, s.alarms)
+	defaults.LagAlarm(s.stack, "UnrecordedAlarm", s.queue,
+		"Readings wait to be recorded: the function that does it is slow, throttled or failing.", alarm.Tuning{}, s.alarms)
 	apply := s.function("ApplyHandler", "applyreadings", "Records readings and counts each once.", function.Props{
 		Memory: 512, Timeout: timeout, WithoutDeadLetterQueue: true, // the queue has one
 		Environment: map[string]string{healthwatch.EnvPlan: s.plan().String(), healthwatch.EnvCounts: *construct.TableName(s.counts)},

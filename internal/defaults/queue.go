@@ -51,6 +51,17 @@ func DeadLetterQueue(scope constructs.Construct, id string, d DeadLetters) awssq
 	})
 }
 
+// WatchedDeadLetters returns the user's queue, whose alarms are the user's, or
+// makes one together with its alarm, whose id ends in "Alarm". The alarm is nil
+// if none was made.
+func WatchedDeadLetters(scope constructs.Construct, id string, user awssqs.IQueue, d DeadLetters) (awssqs.IQueue, awscloudwatch.CfnAlarm) {
+	if user != nil {
+		return user, nil
+	}
+	made := DeadLetterQueue(scope, id, d)
+	return made, DeadLetterAlarm(scope, id+"Alarm", made, d)
+}
+
 // DeadLetterAlarm makes the alarm of a dead-letter queue: it goes off at the
 // first message and stays on until the queue is empty. It returns nil if it is
 // tuned Off.
@@ -63,6 +74,19 @@ func DeadLetterAlarm(scope constructs.Construct, id string, queue awssqs.IQueue,
 		Threshold:   1,
 		Description: d.For + " could not be delivered and wait in the dead-letter queue: mend the cause, then redrive.",
 	}, d.Alarm, d.Topic)
+}
+
+// LagAlarm makes the alarm of a queue whose messages wait for over five minutes.
+// It returns nil if it is tuned Off.
+func LagAlarm(scope constructs.Construct, id string, queue awssqs.IQueue, description string, t alarm.Tuning, topic awssns.ITopic) awscloudwatch.CfnAlarm {
+	return alarm.New(scope, id, alarm.Alarm{
+		Namespace:   "AWS/SQS",
+		Metric:      "ApproximateAgeOfOldestMessage",
+		Dimensions:  map[string]*string{"QueueName": construct.QueueName(queue)},
+		Statistic:   "Maximum",
+		Threshold:   (5 * time.Minute).Seconds(),
+		Description: description,
+	}, t, topic)
 }
 
 // flag returns a pointer to true, or nil, for CloudFormation refuses some

@@ -471,15 +471,14 @@ func (s *GlobalStore) newAlarms(p *GlobalStoreProps) {
 // Connect tells a function of ours which streams are at home where, for
 // home.FromEnv. It does nothing for Strong, where every region is home.
 func (s *GlobalStore) Connect(grantee awsiam.IGrantable) {
-	fn, ok := grantee.(interface{ AddEnvironment(key, value string) })
-	if !ok || s.homes == nil {
+	if s.homes == nil {
 		return
 	}
 	text, err := json.Marshal(s.homes)
 	if err != nil {
 		panic(err) // a map of strings
 	}
-	fn.AddEnvironment(schema.EnvStoreHomes, string(text))
+	construct.SetEnvironment(grantee, map[string]string{schema.EnvStoreHomes: string(text)})
 }
 
 // GrantAppend lets the grantee append events to the replica of the stack's

@@ -186,7 +186,7 @@ func NewLocalAlerts(scope constructs.Construct, id string, p *LocalAlertsProps) 
 	if p == nil {
 		p = &LocalAlertsProps{}
 	}
-	a := &LocalAlerts{rules: p.rules(), key: p.EncryptionKey, table: p.Table, deadLetters: p.DeadLetterQueue}
+	a := &LocalAlerts{rules: p.rules(), key: p.EncryptionKey, table: p.Table}
 	p.check(scope, id, a.rules)
 	construct.Init(a, scope, id)
 	if a.key == nil {
@@ -382,24 +382,17 @@ func (a *LocalAlerts) addUnacknowledged(p *LocalAlertsProps) {
 // addQueue makes the queue of the readings.
 func (a *LocalAlerts) addQueue(p *LocalAlertsProps) {
 	dead := defaults.DeadLetters{For: "Readings for the alerts of " + p.Jurisdiction, Alarm: p.Alarms.DeadLetters, Topic: p.Alarms.Topic}
-	made := a.deadLetters == nil
-	if made {
-		a.deadLetters = defaults.DeadLetterQueue(a, "DeadLetters", dead)
-	}
+	var deadAlarm awscloudwatch.CfnAlarm
+	a.deadLetters, deadAlarm = defaults.WatchedDeadLetters(a, "DeadLetters", p.DeadLetterQueue, dead)
 	a.queue = defaults.Queue(a, "Queue", &awssqs.QueueProps{
 		// Lambda asks for six times the function's time-out.
 		VisibilityTimeout: construct.SharedDuration(a, 6*alertsTimeout),
 		DeadLetterQueue: &awssqs.DeadLetterQueue{
 			Queue: a.deadLetters, MaxReceiveCount: jsii.Number(construct.Or(p.Attempts, 5))},
 	})
-	if made {
-		a.addAlarm(defaults.DeadLetterAlarm(a, "DeadLettersAlarm", a.deadLetters, dead))
-	}
-	a.addAlarm(alarm.New(a, "Lag", alarm.Alarm{
-		Namespace: "AWS/SQS", Metric: "ApproximateAgeOfOldestMessage", Statistic: "Maximum", Threshold: (5 * time.Minute).Seconds(),
-		Dimensions:  map[string]*string{"QueueName": construct.QueueName(a.queue)},
-		Description: "Alerts of " + p.Jurisdiction + " are late: the function is slow, throttled or failing.",
-	}, p.Alarms.Lag, p.Alarms.Topic))
+	a.addAlarm(deadAlarm)
+	a.addAlarm(defaults.LagAlarm(a, "Lag", a.queue,
+		"Alerts of "+p.Jurisdiction+" are late: the function is slow, throttled or failing.", p.Alarms.Lag, p.Alarms.Topic))
 }
 
 // addReadings brings the readings from the bus to the function.
@@ -459,8 +452,8 @@ func (a *LocalAlerts) addCounts(p *LocalAlertsProps) {
 	a.function.AddEnvironment(schema.EnvAlertsCounts, *construct.EventBusName(a.counts))
 	defaults.Grant(a.function, putAlerts(construct.EventBusArn(a.counts)))
 	dead := defaults.DeadLetters{For: "Counts for the global view", Alarm: p.Alarms.Counts, Topic: p.Alarms.Topic}
-	queue := defaults.DeadLetterQueue(a, "CountsDeadLetters", dead)
-	a.addAlarm(defaults.DeadLetterAlarm(a, "CountsDeadLettersAlarm", queue, dead))
+	queue, deadAlarm := defaults.WatchedDeadLetters(a, "CountsDeadLetters", nil, dead)
+	a.addAlarm(deadAlarm)
 	role := defaults.ServiceRole(a, "CountsRole", "events.amazonaws.com", defaults.Actions{"events:PutEvents"}.To(global))
 	rule := awsevents.NewCfnRule(a, jsii.String("CountsRule"), &awsevents.CfnRuleProps{
 		EventBusName: construct.EventBusName(a.counts),

@@ -213,7 +213,7 @@ func (s *EventStore) AddArchive(id string, p *ArchiveProps) *Archive {
 		p = &ArchiveProps{}
 	}
 	p.check(s, id)
-	a := &Archive{bucket: p.Bucket, results: p.Results, deadLetters: p.DeadLetterQueue}
+	a := &Archive{bucket: p.Bucket, results: p.Results}
 	construct.Init(a, s, id)
 	key := p.EncryptionKey
 	if key == nil {
@@ -476,12 +476,11 @@ func partitioning() *awskinesisfirehose.CfnDeliveryStream_ProcessingConfiguratio
 
 // addRule delivers the envelopes of live events to Firehose.
 func (a *Archive) addRule(s *EventStore, p *ArchiveProps, topic awssns.ITopic) {
-	if a.deadLetters == nil {
-		dead := defaults.DeadLetters{For: "Events for the archive", Alarm: p.Alarms.DeadLetters, Topic: topic}
-		a.deadLetters = defaults.DeadLetterQueue(a, "DeadLetters", dead)
-		if made := defaults.DeadLetterAlarm(a, "DeadLettersAlarm", a.deadLetters, dead); made != nil {
-			a.alarms = append(a.alarms, made)
-		}
+	var made awscloudwatch.CfnAlarm
+	a.deadLetters, made = defaults.WatchedDeadLetters(a, "DeadLetters", p.DeadLetterQueue,
+		defaults.DeadLetters{For: "Events for the archive", Alarm: p.Alarms.DeadLetters, Topic: topic})
+	if made != nil {
+		a.alarms = append(a.alarms, made)
 	}
 	stream, dead := a.stream.AttrArn(), construct.QueueArn(a.deadLetters)
 	role := defaults.ServiceRole(a, "RuleRole", "events.amazonaws.com",

@@ -140,22 +140,18 @@ func (p *CascadeProps) check(c *props.Check) {
 
 func newCascade(scope constructs.Construct, id string, store *EventStore, alarmARN *string, p *CascadeProps) *Cascade {
 	c := &Cascade{
-		store:       store,
-		name:        schema.CascadePrefix + p.Name,
-		pattern:     wentOff(alarmARN),
-		deadLetters: p.DeadLetterQueue,
-		guard:       p.GuardTable,
-		alarmTopic:  construct.Or(p.Alarms.Topic, store.alarmTopic),
+		store:      store,
+		name:       schema.CascadePrefix + p.Name,
+		pattern:    wentOff(alarmARN),
+		guard:      p.GuardTable,
+		alarmTopic: construct.Or(p.Alarms.Topic, store.alarmTopic),
 	}
 	construct.Init(c, scope, id)
 	if c.guard != nil {
 		c.guardKey = c.guard.EncryptionKey()
 	}
-	if c.deadLetters == nil {
-		dead := defaults.DeadLetters{For: "Anomalies for the bus", Alarm: p.Alarms.DeadLetters, Topic: c.alarmTopic}
-		c.deadLetters = defaults.DeadLetterQueue(c, "DeadLetters", dead)
-		c.deadAlarm = defaults.DeadLetterAlarm(c, "DeadLettersAlarm", c.deadLetters, dead)
-	}
+	c.deadLetters, c.deadAlarm = defaults.WatchedDeadLetters(c, "DeadLetters", p.DeadLetterQueue,
+		defaults.DeadLetters{For: "Anomalies for the bus", Alarm: p.Alarms.DeadLetters, Topic: c.alarmTopic})
 	bus, dead := construct.EventBusArn(store.bus), construct.QueueArn(c.deadLetters)
 	role := defaults.ServiceRole(c, "Role", "events.amazonaws.com",
 		defaults.Actions{"events:PutEvents"}.To(bus))

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/serverless-go/cdk/internal/construct"
@@ -219,9 +220,9 @@ func (s *EventStore) newSubjects() awsdynamodb.TableV2 {
 // cannot encrypt or decrypt, because the key is disabled for one, goes to the
 // bus's own dead-letter queue.
 func (s *EventStore) newBus(name *string, t alarm.Tuning) awsevents.EventBus {
-	dead := defaults.DeadLetters{For: "Events that the bus could not encrypt or decrypt", Alarm: t, Topic: s.alarmTopic}
-	queue := defaults.DeadLetterQueue(s, "BusDeadLetters", dead)
-	s.busAlarm = defaults.DeadLetterAlarm(s, "BusDeadLettersAlarm", queue, dead)
+	var queue awssqs.IQueue
+	queue, s.busAlarm = defaults.WatchedDeadLetters(s, "BusDeadLetters", nil,
+		defaults.DeadLetters{For: "Events that the bus could not encrypt or decrypt", Alarm: t, Topic: s.alarmTopic})
 	bus := awsevents.NewEventBus(s, jsii.String("Bus"), &awsevents.EventBusProps{
 		EventBusName:    name,
 		KmsKey:          s.key,

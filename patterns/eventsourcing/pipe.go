@@ -32,7 +32,7 @@ type pipe struct {
 	pipe        awspipes.CfnPipe
 	role        awsiam.Role
 	logs        awslogs.LogGroup
-	deadLetters awssqs.Queue
+	deadLetters awssqs.IQueue
 	alarm       awscloudwatch.CfnAlarm
 }
 
@@ -49,9 +49,8 @@ func newPipe(scope constructs.Construct, s *EventStore, what string, to pipeTarg
 	s.readers++
 	stream := construct.TableStreamArn(s.table)
 	p := &pipe{logs: defaults.LogGroup(scope, "PipeLogs", "", nil)}
-	dead := defaults.DeadLetters{For: "Events for " + what, Alarm: t, Topic: topic}
-	p.deadLetters = defaults.DeadLetterQueue(scope, "PipeDeadLetters", dead)
-	p.alarm = defaults.DeadLetterAlarm(scope, "PipeDeadLettersAlarm", p.deadLetters, dead)
+	p.deadLetters, p.alarm = defaults.WatchedDeadLetters(scope, "PipeDeadLetters", nil,
+		defaults.DeadLetters{For: "Events for " + what, Alarm: t, Topic: topic})
 	deadARN := construct.QueueArn(p.deadLetters)
 	p.role = defaults.ServiceRole(scope, "PipeRole", "pipes.amazonaws.com",
 		defaults.ReadStream.To(stream),

@@ -147,7 +147,7 @@ func (s *EventStore) AddProjection(id string, p *ProjectionProps) *Projection {
 		p = &ProjectionProps{}
 	}
 	p.check(s, id)
-	j := &Projection{handler: p.Function, deadLetters: p.DeadLetterQueue}
+	j := &Projection{handler: p.Function}
 	construct.Init(j, s, id)
 	topic := construct.Or(p.Alarms.Topic, s.alarmTopic)
 	j.addReadModel(s, p)
@@ -202,10 +202,8 @@ func (j *Projection) addReadModel(s *EventStore, p *ProjectionProps) {
 
 func (j *Projection) addQueue(s *EventStore, id string, p *ProjectionProps, topic awssns.ITopic) {
 	dead := defaults.DeadLetters{For: "Events for the projection " + id, FIFO: p.Ordered, Alarm: p.Alarms.DeadLetters, Topic: topic}
-	made := j.deadLetters == nil
-	if made {
-		j.deadLetters = defaults.DeadLetterQueue(j, "DeadLetters", dead)
-	}
+	var deadAlarm awscloudwatch.CfnAlarm
+	j.deadLetters, deadAlarm = defaults.WatchedDeadLetters(j, "DeadLetters", p.DeadLetterQueue, dead)
 	// Lambda asks for six times the function's time-out, so that a message
 	// does not come back while its batch is still being retried.
 	timeout := construct.Or(j.handler.Timeout(), 30*time.Second)
@@ -222,17 +220,9 @@ func (j *Projection) addQueue(s *EventStore, id string, p *ProjectionProps, topi
 		queue.FifoThroughputLimit = awssqs.FifoThroughputLimit_PER_MESSAGE_GROUP_ID
 	}
 	j.queue = defaults.Queue(j, "Queue", queue)
-	if made {
-		j.addAlarm(defaults.DeadLetterAlarm(j, "DeadLettersAlarm", j.deadLetters, dead))
-	}
-	j.addAlarm(alarm.New(j, "Lag", alarm.Alarm{
-		Namespace:   "AWS/SQS",
-		Metric:      "ApproximateAgeOfOldestMessage",
-		Dimensions:  map[string]*string{"QueueName": construct.QueueName(j.queue)},
-		Statistic:   "Maximum",
-		Threshold:   (5 * time.Minute).Seconds(),
-		Description: "The projection " + id + " lags behind: its handler is slow, throttled or failing.",
-	}, p.Alarms.Lag, topic))
+	j.addAlarm(deadAlarm)
+	j.addAlarm(defaults.LagAlarm(j, "Lag", j.queue,
+		"The projection "+id+" lags behind: its handler is slow, throttled or failing.", p.Alarms.Lag, topic))
 }
 
 func (j *Projection) addPipe(s *EventStore, id string, p *ProjectionProps, topic awssns.ITopic) {

@@ -193,13 +193,10 @@ func (p *ReactionProps) check(c *props.Check) {
 
 // newReaction makes the rule; the props were checked.
 func newReaction(scope constructs.Construct, id string, bus awsevents.IEventBus, pattern map[string]any, p *ReactionProps) *Reaction {
-	r := &Reaction{replays: p.Replays, deadLetters: p.DeadLetterQueue}
+	r := &Reaction{replays: p.Replays}
 	construct.Init(r, scope, id)
-	if r.deadLetters == nil {
-		dead := defaults.DeadLetters{For: "Events for the reaction " + id, Alarm: p.Alarms.DeadLetters, Topic: p.Alarms.Topic}
-		r.deadLetters = defaults.DeadLetterQueue(r, "DeadLetters", dead)
-		r.alarm = defaults.DeadLetterAlarm(r, "DeadLettersAlarm", r.deadLetters, dead)
-	}
+	r.deadLetters, r.alarm = defaults.WatchedDeadLetters(r, "DeadLetters", p.DeadLetterQueue,
+		defaults.DeadLetters{For: "Events for the reaction " + id, Alarm: p.Alarms.DeadLetters, Topic: p.Alarms.Topic})
 	retries := 185
 	if p.Retries != nil {
 		retries = *p.Retries

@@ -220,15 +220,11 @@ func NewSaga(scope constructs.Construct, id string, p *SagaProps) *Saga {
 	var c props.Check
 	p.check(&c)
 	c.Panic(scope, id)
-	s := &Saga{deadLetters: p.DeadLetterQueue}
+	s := &Saga{}
 	construct.Init(s, scope, id)
-	if s.deadLetters == nil {
-		topic := construct.Or(p.Alarms.Topic, p.Workflow.Alarms.Topic)
-		dead := defaults.DeadLetters{For: "Compensations of " + construct.Path(s), Key: p.Workflow.EncryptionKey,
-			Alarm: p.Alarms.DeadLetters, Topic: topic}
-		s.deadLetters = defaults.DeadLetterQueue(s, "DeadLetters", dead)
-		s.alarm = defaults.DeadLetterAlarm(s, "DeadLettersAlarm", s.deadLetters, dead)
-	}
+	s.deadLetters, s.alarm = defaults.WatchedDeadLetters(s, "DeadLetters", p.DeadLetterQueue,
+		defaults.DeadLetters{For: "Compensations of " + construct.Path(s), Key: p.Workflow.EncryptionKey,
+			Alarm: p.Alarms.DeadLetters, Topic: construct.Or(p.Alarms.Topic, p.Workflow.Alarms.Topic)})
 	r := &sagaRenderer{queue: construct.QueueUrl(s.deadLetters)}
 	workflow := p.Workflow
 	workflow.Definition = r.definition(p.Steps)
