@@ -70,7 +70,7 @@ func Brief(ctx context.Context, err error) error {
 // the ID of its version. No error shows any of it.
 func ReadSecret(ctx context.Context, secrets Secrets, arn, field string, pause time.Duration) (text, version string, err error) {
 	var secret *secretsmanager.GetSecretValueOutput
-	err = patiently(ctx, pause, func() (err error) {
+	err = Repeat(ctx, pause, denied, func() (err error) {
 		secret, err = secrets.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &arn})
 		return err
 	})
@@ -95,7 +95,7 @@ func ReadSecret(ctx context.Context, secrets Secrets, arn, field string, pause t
 
 // ReadObject returns an object's content.
 func ReadObject(ctx context.Context, objects Objects, bucket, key string, pause time.Duration) (data []byte, err error) {
-	err = patiently(ctx, pause, func() error {
+	err = Repeat(ctx, pause, denied, func() error {
 		object, err := objects.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
 		if err != nil {
 			return err
@@ -107,16 +107,22 @@ func ReadObject(ctx context.Context, objects Objects, bucket, key string, pause 
 	return data, err
 }
 
-// patiently repeats what is denied, for the permission may have been granted
-// seconds ago, in the same deployment. The pause is 5 s unless given.
-func patiently(ctx context.Context, pause time.Duration, f func() error) error {
+// denied repeats what is denied, for the permission may have been granted
+// seconds ago, in the same deployment.
+func denied(attempt int, err error) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && strings.HasPrefix(api.ErrorCode(), "AccessDenied") && attempt < 6
+}
+
+// Repeat calls f until it succeeds, its error is none to try again, or the time
+// is over, and returns its last error. The pause is 5 s unless given.
+func Repeat(ctx context.Context, pause time.Duration, again func(attempt int, err error) bool, f func() error) error {
 	if pause == 0 {
 		pause = 5 * time.Second
 	}
 	for attempt := 1; ; attempt++ {
 		err := f()
-		var denied smithy.APIError
-		if !errors.As(err, &denied) || !strings.HasPrefix(denied.ErrorCode(), "AccessDenied") || attempt == 6 {
+		if err == nil || !again(attempt, err) {
 			return err
 		}
 		select {

@@ -94,24 +94,16 @@ func (h *Handler) entries(ctx context.Context, p *schema.KeyValues) (entries map
 // else wrote, or that an answer to us was lost: all is read again, so that what
 // is there already is not written twice.
 func (h *Handler) apply(ctx context.Context, arn string, want map[string]string, owned func(key string) bool) error {
-	pause := h.Pause
-	if pause == 0 {
-		pause = 5 * time.Second
-	}
-	for attempt := 1; ; attempt++ {
-		err := h.write(ctx, arn, want, owned)
+	again := func(attempt int, err error) bool {
 		var conflict *types.ConflictException
 		var denied *types.AccessDeniedException
 		if !errors.As(err, &conflict) && !errors.As(err, &denied) || attempt == attempts {
-			return err
+			return false
 		}
 		slog.WarnContext(ctx, "not updated yet", "store", arn, "attempt", attempt, "error", err)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return err
-		}
+		return true
 	}
+	return resource.Repeat(ctx, h.Pause, again, func() error { return h.write(ctx, arn, want, owned) })
 }
 
 // write does the work once. The ETag is read before the keys, so that a write of

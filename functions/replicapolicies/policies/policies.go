@@ -144,30 +144,29 @@ const permitted = 12
 // patiently repeats what fails with an error that passes, or with one of the
 // codes, until it succeeds or the time is over.
 func (h *Handler) patiently(ctx context.Context, region string, codes []string, f func() error) error {
-	pause := h.Pause
-	if pause == 0 {
-		pause = 5 * time.Second
-	}
 	start := time.Now()
 	var last error
-	for attempt := 1; ; attempt++ {
+	waits := false
+	err := resource.Repeat(ctx, h.Pause, func(attempt int, err error) bool {
+		c := code(err)
+		waits = (slices.Contains(passing, c) || slices.Contains(codes, c)) && !(c == denied && attempt == permitted)
+		if waits {
+			slog.WarnContext(ctx, "not yet", "region", region, "attempt", attempt, "error", err)
+		}
+		return waits
+	}, func() error {
 		err := f()
 		if ctx.Err() != nil && last != nil {
 			err = last // which says more than that the time is over
 		}
 		last = err
-		c := code(err)
-		if !slices.Contains(passing, c) && !slices.Contains(codes, c) || c == denied && attempt == permitted {
-			return err
-		}
-		slog.WarnContext(ctx, "not yet", "region", region, "attempt", attempt, "error", err)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return fmt.Errorf("waited for %s, as long as a deployment may: %w; see that the replica is ACTIVE, then deploy again",
-				time.Since(start).Round(time.Second), err)
-		}
+		return err
+	})
+	if err != nil && waits {
+		return fmt.Errorf("waited for %s, as long as a deployment may: %w; see that the replica is ACTIVE, then deploy again",
+			time.Since(start).Round(time.Second), err)
 	}
+	return err
 }
 
 func code(err error) string {
